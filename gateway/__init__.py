@@ -1,0 +1,3 @@
+"""One OpenAI key, many clients. Start reading at `gateway.pipeline`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,179 @@
+"""The local table of clients: authentication without a round trip.
+
+Built from what `gateway.toml` declares and what the store holds, kept fresh by the store's pushes.
+"""
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterable
+
+from gateway.errors import InvalidKey, StoreUnavailable
+from gateway.policy.quota import parse_limits
+from gateway.policy.records import CacheScope, Client, KeyRecord, Limit, TeamRecord
+from gateway.store.base import Change, Keys
+
+log = logging.getLogger("gateway")
+
+
+def resolve(
+    key: KeyRecord,
+    team: TeamRecord | None,
+    gateway_limits: tuple[Limit, ...],
+    endpoints: frozenset[str],
+    cache_scope: CacheScope,
+) -> Client:
+    """Key, team and gateway, laid over each other: limits add up, permissions narrow."""
+    limits = parse_limits(key.limits, f"key:{key.id}")
+    if team is not None:
+        limits += parse_limits(team.limits, f"team:{team.name}")
+    models = [tuple(key.models)] + ([tuple(team.models)] if team else [])
+    for narrower in (team.endpoints if team else None, key.endpoints):
+        if narrower is not None:
+            endpoints = frozenset(narrower)
+    return Client(
+        id=key.id,
+        name=key.name,
+        digest=bytes.fromhex(key.digest),
+        team=key.team,
+        limits=limits + gateway_limits,
+        models=tuple(models),
+        endpoints=endpoints,
+        addresses=tuple(key.addresses),
+        expires=key.expires,
+        cache_scope=key.cache_scope or cache_scope,
+        tags=key.tags,
+    )
+
+
+class ClientTable:
+    """digest of the presented key → `Client`."""
+
+    def __init__(
+        self,
+        gateway_limits: tuple[Limit, ...] = (),
+        endpoints: Iterable[str] = ("inference",),
+        cache_scope: CacheScope = "team",
+    ) -> None:
+        self._gateway_limits = gateway_limits
+        self._endpoints = frozenset(endpoints)
+        self._cache_scope = cache_scope
+        self._keys: dict[str, KeyRecord] = {}
+        self._teams: dict[str, TeamRecord] = {}
+        self._declared_keys: dict[str, KeyRecord] = {}
+        self._declared_teams: dict[str, TeamRecord] = {}
+        self._clients: dict[bytes, Client] = {}
+        self._digests: dict[str, bytes] = {}
+        self.loaded = False
+
+    def find(self, presented: bytes) -> Client | None:
+        """The client whose key this is. The key itself never leaves the hash function."""
+        return self._clients.get(hashlib.sha256(presented).digest())
+
+    def identify(self, presented: bytes, now: int) -> Client:
+        """Whose key this is at `now` (ms). Raises InvalidKey, with one text for every reason.
+
+        Before the table was first read nobody can be told apart from a stranger: StoreUnavailable then, and
+        not an answer that would have people throw their keys away.
+        """
+        client = self.find(presented)
+        if client is None and not self.loaded:
+            raise StoreUnavailable("The gateway has not read its keys yet. Try again shortly.")
+        if client is None or (client.expires is not None and now >= client.expires):
+            raise InvalidKey
+        return client
+
+    def declare(self, keys: Iterable[KeyRecord], teams: Iterable[TeamRecord]) -> None:
+        """What the configuration file says; it wins over the store."""
+        self._declared_keys = {key.id: key for key in keys}
+        self._declared_teams = {team.name: team for team in teams}
+        self._rebuild()
+
+    def replace(self, keys: Iterable[KeyRecord], teams: Iterable[TeamRecord]) -> None:
+        """Everything that the store holds."""
+        self._keys = {key.id: key for key in keys}
+        self._teams = {team.name: team for team in teams}
+        self.loaded = True
+        self._rebuild()
+
+    def put_key(self, id: str, record: KeyRecord | None) -> None:
+        """One key changed, or was deleted."""
+        if record is None:
+            self._keys.pop(id, None)
+        else:
+            self._keys[id] = record
+        self._place(id)
+
+    def put_team(self, name: str, record: TeamRecord | None) -> None:
+        """One team changed; its keys are resolved anew."""
+        if record is None:
+            self._teams.pop(name, None)
+        else:
+            self._teams[name] = record
+        for key in [*self._keys.values(), *self._declared_keys.values()]:
+            if key.team == name:
+                self._place(key.id)
+
+    def keys(self) -> list[KeyRecord]:
+        return list((self._keys | self._declared_keys).values())
+
+    def teams(self) -> list[TeamRecord]:
+        return list((self._teams | self._declared_teams).values())
+
+    def key(self, id: str) -> KeyRecord | None:
+        return self._declared_keys.get(id) or self._keys.get(id)
+
+    def team(self, name: str) -> TeamRecord | None:
+        return self._declared_teams.get(name) or self._teams.get(name)
+
+    def client(self, id: str) -> Client | None:
+        """A client by its public id."""
+        return self._clients.get(self._digests.get(id, b""))
+
+    def _rebuild(self) -> None:
+        self._clients.clear()
+        self._digests.clear()
+        for known in self._keys | self._declared_keys:
+            self._place(known)
+
+    def _place(self, id: str) -> None:
+        old = self._digests.pop(id, None)
+        if old is not None:
+            self._clients.pop(old, None)
+        record = self.key(id)
+        if record is None:
+            return
+        team = self.team(record.team) if record.team else None
+        try:
+            client = resolve(record, team, self._gateway_limits, self._endpoints, self._cache_scope)
+        except ValueError:
+            # Written by something newer than us. A key whose limits we cannot read opens nothing.
+            log.error("a stored key has limits that cannot be read; it is refused", extra={"key": id})
+            return
+        self._clients[client.digest] = client
+        self._digests[id] = client.digest
+
+    def __repr__(self) -> str:
+        return f"<ClientTable {len(self._clients)} clients, {len(self._teams | self._declared_teams)} teams>"
+
+
+async def follow(table: ClientTable, keys: Keys) -> None:
+    """Keep the table as the store is, for ever. One task of each process.
+
+    While the store is away the table stays as it was: revoking a key needs the store as well.
+    """
+    async for change in keys.changes():
+        # A store that goes away now comes back with a change of kind "all".
+        with contextlib.suppress(StoreUnavailable):
+            await apply(table, keys, change)
+
+
+async def apply(table: ClientTable, keys: Keys, change: Change) -> None:
+    """Read again what changed. Raises StoreUnavailable."""
+    if change.kind == "key":
+        table.put_key(change.id, await keys.key(change.id))
+    elif change.kind == "team":
+        table.put_team(change.id, await keys.team(change.id))
+    else:
+        roster = await keys.load()
+        table.replace(roster.keys, roster.teams)

@@ -1,0 +1,71 @@
+"""`gateway keys`: the clients of the gateway."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.commands.options import admin_command
+from gateway.commands.printing import print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from gateway.commands.adminapi import AdminApi
+_COLUMNS = ("id", "name", "team", "limits", "models", "expires")
+
+
+@click.group()
+def keys() -> None:
+    """Client keys: create, list, show, revoke."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--team", help="The team that the key belongs to.")
+@click.option("--limit", "limits", multiple=True, help="Such as '60 requests/minute'. May be repeated.")
+@click.option(
+    "--model", "models", multiple=True, help="A model or a pattern, such as 'gpt-*'. May be repeated."
+)
+@click.option("--expires", help="When it ends, such as 2030-12-31.")
+@admin_command
+def create(api: "AdminApi", as_json: bool, **given: Any) -> None:
+    """Make a key and show it, this once."""
+    made = api.call("POST", "keys", body={name: value for name, value in given.items() if value})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made["key"])
+    click.echo(f"The key of {given['name']} (id {made['id']}). It is shown this once: keep it now.", err=True)
+
+
+@keys.command("list")
+@admin_command
+def list_(api: "AdminApi", as_json: bool) -> None:
+    """List the keys, without their secrets."""
+    answer = api.call("GET", "keys")
+    if as_json:
+        print_json(answer)
+        return
+    print_table(_COLUMNS, answer["data"])
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@admin_command
+def show(api: "AdminApi", as_json: bool, key_id: str) -> None:
+    """Show one key, without its secret."""
+    key = api.call("GET", "keys", key_id)
+    if as_json:
+        print_json(key)
+        return
+    print_fields(key)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@admin_command
+def revoke(api: "AdminApi", as_json: bool, key_id: str) -> None:
+    """Refuse a key from now on, for ever."""
+    answer = api.call("DELETE", "keys", key_id)
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"The key {key_id} is revoked.")

@@ -1,0 +1,1 @@
+"""How the configuration is read, converted and checked. `gateway.config` is the way in."""

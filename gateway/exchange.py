@@ -1,0 +1,139 @@
+"""The record of one request. Each field has one writer; the defaults are the worst case.
+
+An exception anywhere needs no bookkeeping: what nobody filled in says "abandoned", "nothing known".
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.errors import GatewayError
+from gateway.policy.endpoints import Endpoint
+from gateway.policy.facts import Facts
+from gateway.policy.records import Client, Standing, Usage
+
+if TYPE_CHECKING:
+    from gateway.flights import Flight
+    from gateway.incoming import Incoming
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Outcome(StrEnum):
+    """How it ended, for the log line and the metrics."""
+
+    ABANDONED = "abandoned"  # nobody said anything better
+    COMPLETE = "complete"
+    REFUSED = "refused"  # by the gateway, before an upstream was asked
+    UPSTREAM_ERROR = "upstream_error"  # the upstream's own error status or error event, passed on
+    UPSTREAM_FAILED = "upstream_failed"  # unreachable, timed out, or no answer at all
+    TRUNCATED = "truncated"  # the upstream's stream ended before its end
+    CLIENT_GONE = "client_gone"
+    CLIENT_STALLED = "client_stalled"
+
+
+class Downstream(Protocol):
+    """The client's end of the connection, as `deliver` sees it. Implemented by `web`."""
+
+    async def start(self, status: int, headers: Headers, length: int | None) -> None:
+        """Send the head. `length` None: a stream, of unknown length."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send, and wait while the client reads slower than we write.
+
+        Raises `ClientGone` when the client has left, `ClientStalled` when it took nothing for
+        `server.write_timeout`.
+        """
+        ...
+
+    async def finish(self) -> None: ...
+
+    def abort(self) -> None:
+        """Cut the connection so that it looks cut: no final chunk."""
+        ...
+
+
+class ClientGone(Exception):
+    """The client hung up. Nobody is left to be told."""
+
+
+class ClientStalled(ClientGone):
+    """The client stopped reading for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """What goes to an upstream. `path` is below its base_url (`/chat/completions`)."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer whose head is known. `body` is read once, and `close` is always called.
+
+    `headers` are the upstream's own, unfiltered. `body` raises `errors.UpstreamProtocolError` (cut off) or
+    `errors.UpstreamTimeout` (silent for too long).
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+    close: Callable[[], None]
+    upstream: str
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and all that became of it. Its repr never shows a body or a key."""
+
+    # set by web, when the head has arrived
+    id: str
+    endpoint: Endpoint
+    path_args: Mapping[str, str]
+    headers: Mapping[str, str]
+    header_values: Callable[[str], Sequence[str]]
+    peer: str
+    read_body: Callable[[], Awaitable[bytes]]
+    downstream: Downstream
+    started: float  # monotonic seconds
+    arrived: int  # store time, ms
+
+    client: Client | None = None  # authenticate
+    body: bytes = b""  # receive: as the client sent it
+    facts: Facts | None = None  # receive
+    sent_model: str | None = None  # receive: what the upstream is asked for, after aliases
+    outbound: Outbound | None = None  # receive
+
+    hold: str = ""  # admit: named before anything is reserved
+    held: bool = False  # admit, reserve: something may have been reserved under that name
+    dispatched: bool = False  # forward: the upstream may have been paid
+    standings: tuple[Standing, ...] = ()  # admit, reserve
+
+    cache_key: bytes | None = None  # lookup: None when this question is not to be cached
+    cache: str = "bypass"  # lookup: hit, miss, joined or bypass
+    pending: Awaitable[bytes | None] | None = None  # lookup.ask: the store's answer, under way
+    upstream: str | None = None  # forward
+    answer_status: int | None = None  # forward: the upstream's status
+    usage: Usage | None = None  # deliver
+    incoming: "Incoming | None" = None  # forward: the answer, where this exchange asked for it
+    flight: "Flight | None" = None  # lookup: the shared call that this exchange leads
+    input_tokens: int | None = None  # reserve: estimated
+
+    begun: bool = False  # deliver: the head has been sent
+    status: int = 499  # deliver, refuse: what the client was told; 499 when it was told nothing
+    bytes_out: int = 0  # deliver
+    first_byte: float | None = None  # deliver: monotonic seconds
+    finished: float | None = None  # serve
+    upstream_seconds: float = 0.0  # forward, deliver: waiting for the upstream until its first byte
+    outcome: Outcome = Outcome.ABANDONED
+    error: GatewayError | None = None  # refuse
+
+    def __repr__(self) -> str:
+        who = self.client.id if self.client else "-"
+        return f"<Exchange {self.id} {self.endpoint.name} {who} {self.status} {self.outcome}>"

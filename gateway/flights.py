@@ -1,0 +1,188 @@
+"""Identical questions in flight are asked once: one upstream call, any number of readers."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from gateway.errors import GatewayError, InternalError
+from gateway.exchange import ClientGone
+from gateway.incoming import Incoming, Piece
+
+
+class FlightFailed(Exception):
+    """The call that a reader had joined came to nothing; nothing was sent to the reader yet."""
+
+
+class Flight:
+    """One upstream call whose answer is read live by everybody who asked the same question.
+
+    Announced by the one who asks first (before its quota is reserved), launched once it may be sent. The call
+    belongs to nobody's connection: it ends early only when its last reader has left.
+
+    While the answer fits `window` bytes it is kept whole, so that late readers start at its beginning. Past
+    that nobody can join any more, and the slowest reader holds the upstream back.
+    """
+
+    def __init__(self, window: int, landed: Callable[["Flight"], None]) -> None:
+        self._window = window
+        self._landed = landed
+        self._pieces: deque[Piece] = deque()
+        self._dropped = 0
+        self._size = 0
+        self._readers: dict[object, int] = {}
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._head: asyncio.Future[Incoming] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._doomed = False  # its last reader has left, and its end is on the way
+        self.incoming: Incoming | None = None
+        self.ended = asyncio.Event()
+
+    @property
+    def launched(self) -> bool:
+        return self._task is not None
+
+    @property
+    def readers(self) -> int:
+        return len(self._readers)
+
+    @property
+    def joinable(self) -> bool:
+        return self._dropped == 0 and not self._doomed and not self.ended.is_set()
+
+    def launch(
+        self,
+        call: Callable[[], Awaitable[Incoming]],
+        spawn: Callable[..., asyncio.Task[None]],
+    ) -> None:
+        """Start the call, in a task of its own. The caller reads it like everybody else."""
+        self._task = spawn(self._fly(call), name="flight")
+
+    def abandon(self) -> None:
+        """The one who announced it may not ask after all (its quota, its leaving): others go on alone."""
+        if not self.launched:
+            self._end(FlightFailed())
+
+    async def _fly(self, call: Callable[[], Awaitable[Incoming]]) -> None:
+        error: BaseException | None = None
+        try:
+            self.incoming = await call()
+            self._head.set_result(self.incoming)
+            async for piece in self.incoming.pieces():
+                await self._push(piece)
+        except asyncio.CancelledError:
+            error = ClientGone()
+        except GatewayError as failure:
+            error = failure
+        except Exception:
+            error = InternalError("The gateway failed while it read the upstream's answer.")
+            raise
+        finally:
+            if self.incoming is not None:
+                self.incoming.close()
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._error = error
+        if not self._head.done():
+            self._head.set_exception(error or FlightFailed())
+            self._head.exception()  # with no reader left, nobody else takes it
+        self.ended.set()
+        self._tell()
+        self._landed(self)
+
+    async def _push(self, piece: Piece) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece.data)
+        self._tell()
+        while self._size > self._window:
+            if self._dropped == 0:
+                self._landed(self)
+            self._drop_what_all_have_read()
+            if self._size <= self._window:
+                return
+            self._room.clear()
+            await self._room.wait()
+
+    def _drop_what_all_have_read(self) -> None:
+        least = min(self._readers.values(), default=self._dropped + len(self._pieces))
+        while self._dropped < least:
+            self._size -= len(self._pieces.popleft().data)
+            self._dropped += 1
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def head(self) -> Incoming:
+        """Wait for the head of the answer. Raises what the call raised."""
+        return await asyncio.shield(self._head)
+
+    def enter(self) -> object:
+        """Become a reader, from the answer's first byte. `leave` must follow."""
+        reader = object()
+        self._readers[reader] = self._dropped
+        return reader
+
+    def leave(self, reader: object) -> None:
+        """The last one to leave ends the call, and with it the upstream's work."""
+        self._readers.pop(reader, None)
+        self._room.set()
+        if not self._readers and self._task is not None and not self.ended.is_set():
+            self._doomed = True
+            self._task.cancel()
+
+    async def pieces(self, reader: object) -> AsyncIterator[Piece]:
+        """The whole answer, live. Raises what ended the call, if it was not the answer's end."""
+        while True:
+            at = self._readers[reader] - self._dropped
+            if at < len(self._pieces):
+                piece = self._pieces[at]
+                self._readers[reader] += 1
+                if self._size > self._window:
+                    self._room.set()
+                yield piece
+                continue
+            if self.ended.is_set():
+                if self._error is not None:
+                    raise self._error
+                return
+            await self._news.wait()
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended.is_set() else "under way" if self.launched else "announced"
+        return f"<Flight {state}, {len(self._readers)} readers, {self._size} bytes kept>"
+
+
+class Flights:
+    """The questions under way in this process, by cache key."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._flights: dict[bytes, Flight] = {}
+
+    def find(self, key: bytes) -> Flight | None:
+        """A flight that may be joined."""
+        flight = self._flights.get(key)
+        return flight if flight is not None and flight.joinable else None
+
+    def announce(self, key: bytes) -> Flight:
+        """A new flight. It can be joined under `key`, unless another one is under way there already."""
+        flight = Flight(self._window, lambda ended: self._forget(key, ended))
+        self._flights.setdefault(key, flight)
+        return flight
+
+    def _forget(self, key: bytes, flight: Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    def readers(self) -> int:
+        """How many exchanges read the flights that can be joined."""
+        return sum(flight.readers for flight in self._flights.values())
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __repr__(self) -> str:
+        return f"<Flights {len(self._flights)} under way>"

@@ -1,0 +1,191 @@
+"""An answer on its way in from an upstream: read once, metered as it passes, kept if it may be kept."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.errors import UpstreamProtocolError
+from gateway.exchange import Reply
+from gateway.policy.endpoints import Endpoint
+from gateway.policy.entry import Entry, worth_keeping_plain, worth_keeping_stream
+from gateway.policy.headers import to_client
+from gateway.policy.records import Usage
+from gateway.policy.sse import Splitter
+from gateway.policy.usage import Meter, output_texts, usage_of
+
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of an answer's bytes. `extra`: the usage event, shown only to those who asked for it."""
+
+    data: bytes
+    extra: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """What an upstream answers. `pieces` is read once; afterwards, or when it broke off, the rest is known.
+
+    `keep` is called with a complete answer, before its last piece is handed on: who sees the end of an answer
+    and asks again finds it in the cache.
+    """
+
+    endpoint: Endpoint
+    reply: Reply
+    max_answer: int
+    max_entry: int
+    keep: Callable[["Incoming"], None] | None = None
+
+    stream: bool = False
+    complete: bool = False  # the end has been seen, and it was a proper one
+    failed: bool = False  # an error status, or an error event
+    usage: Usage | None = None
+    chunks: list[bytes] | None = field(default_factory=list)  # None: too large to keep
+    _kept_bytes: int = 0
+    _meter: Meter | None = None
+    _body: bytes = b""
+
+    @property
+    def status(self) -> int:
+        return self.reply.status
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The upstream's headers that a client may see."""
+        return to_client(self.reply.headers)
+
+    @property
+    def length(self) -> int | None:
+        return None if self.stream else len(self._body)
+
+    @property
+    def output_texts(self) -> list[str]:
+        """What was generated so far, for counting where the upstream never said."""
+        if self._meter is not None:
+            return self._meter.texts
+        return output_texts(self.endpoint.name, self._body) if self.status < 400 else []
+
+    def entry(self, model: str, now: int) -> Entry | None:
+        """What the cache may keep of it (`now` in ms): nothing, unless it is complete and worth keeping."""
+        if self.chunks is None or not self._worth_keeping():
+            return None
+        return Entry(
+            mode="stream" if self.stream else "plain",
+            status=self.status,
+            headers=self.headers,
+            chunks=self.chunks,
+            usage=self.usage,
+            created=now,
+            model=model,
+            upstream=self.reply.upstream,
+        )
+
+    def _worth_keeping(self) -> bool:
+        if self._meter is not None:
+            return worth_keeping_stream(self.endpoint.name, self._meter)
+        content_type = self.reply.headers.get("content-type", "")
+        return worth_keeping_plain(self.endpoint.name, self.status, content_type, self._body)
+
+    async def begin(self, asked_for_stream: bool) -> None:
+        """Decide by the head what this is, and read the whole of it unless it is a stream.
+
+        Raises UpstreamProtocolError for a success that is no answer: no JSON, or a stream unasked for.
+        """
+        content_type = self.reply.headers.get("content-type", "").lower()
+        if content_type.startswith("text/event-stream") and self.status < 400:
+            if not asked_for_stream:
+                raise UpstreamProtocolError("The upstream answered with a stream that was not asked for.")
+            self.stream = True
+            self._meter = Meter(self.endpoint.name, hide_usage=True)
+            return
+        self._body = await self._read_whole()
+        self.failed = self.status >= 400
+        if not self.failed:
+            self._check_json(content_type)
+            self.usage = usage_of(self.endpoint.name, self._body)
+        self.complete = True
+        self._record(self._body)
+        self._offer()
+
+    async def _read_whole(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for data in self.reply.body:
+            size += len(data)
+            if size > self.max_answer:
+                raise UpstreamProtocolError("The upstream's answer is larger than this gateway accepts.")
+            parts.append(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _check_json(self, content_type: str) -> None:
+        if "json" not in content_type:
+            raise UpstreamProtocolError("The upstream's answer is not JSON.")
+        try:
+            _SYNTAX.decode(self._body)
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamProtocolError("The upstream's answer is not valid JSON.") from None
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """The answer's bytes, as they came; a stream by whole events.
+
+        Raises UpstreamProtocolError when a stream ends before its end: nobody may take it for a whole one.
+        """
+        if self._meter is None:
+            yield Piece(self._body)
+            return
+        splitter = Splitter()
+        async for data in self.reply.body:
+            run: list[bytes] = []
+            for event in splitter.feed(data):
+                shown = self._meter.event(event)
+                self._record(event)
+                if shown is not None:
+                    run.append(shown)
+                    continue
+                if run:
+                    yield Piece(b"".join(run))
+                    run = []
+                yield Piece(event, extra=True)
+            self._note()
+            if run:
+                yield Piece(b"".join(run))
+        # What follows the last blank line is an event only if it ends the stream; half of one helps nobody.
+        rest = splitter.rest()
+        if rest:
+            self._meter.event(rest)
+            self._record(rest)
+            self._note()
+        if not self.complete and not self._meter.finished and not self._meter.failed:
+            raise UpstreamProtocolError("The upstream's stream ended before its end.")
+        self.complete = True
+        if rest:
+            yield Piece(rest)
+
+    def _note(self) -> None:
+        """Read the meter after a run of events, and offer the answer to the cache once its end was seen."""
+        assert self._meter is not None
+        self.usage = self._meter.usage
+        self.failed = self._meter.failed
+        if self._meter.ended and not self.complete:
+            self.complete = True
+            self._offer()
+
+    def _offer(self) -> None:
+        if self.keep is not None and self.chunks is not None:
+            self.keep(self)
+
+    def _record(self, data: bytes) -> None:
+        if self.chunks is None:
+            return
+        self._kept_bytes += len(data)
+        if self.keep is None or self._kept_bytes > self.max_entry:
+            self.chunks = None
+        else:
+            self.chunks.append(data)
+
+    def close(self) -> None:
+        """Let go of the upstream connection: back to the pool if it was read to its end, else cut."""
+        self.reply.close()

@@ -1,0 +1,1 @@
+"""How requests look to Prometheus and in the log. Fed by `telemetry` alone."""

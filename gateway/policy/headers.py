@@ -1,0 +1,86 @@
+"""Which headers cross, and how. Both lists are closed: what they do not name stays on its side."""
+
+import re
+from collections.abc import Mapping
+
+from gateway.errors import InvalidRequest
+from gateway.policy.endpoints import Endpoint
+
+# Of a client's. Neither its user-agent nor the x-stainless-* telemetry of OpenAI's libraries: they describe a
+# person's machine, and the gateway is the upstream's client.
+_TO_UPSTREAM = frozenset({"accept", "content-type", "idempotency-key", "openai-beta", "x-client-request-id"})
+
+# Of an upstream's. Its x-ratelimit-*, openai-organization and openai-project tell about the account that all
+# share; set-cookie and alt-svc are meant for the gateway.
+_TO_CLIENT = frozenset(
+    {
+        "content-language",
+        "content-type",
+        "deprecation",
+        "link",
+        "openai-model",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "sunset",
+        "warning",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+
+# Request headers that can change an answer: part of the cache's key.
+VARY = ("openai-beta",)
+
+_OURS = (("accept-encoding", "identity"), ("user-agent", "openai-team-gateway"))
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def to_upstream(endpoint: Endpoint, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What of a client's headers an upstream gets, and the gateway's own; names in lower case.
+
+    Identity encoding, because the answer's bytes are read on their way. A body without a type is called the
+    JSON that it was found to be. Raises InvalidRequest for a value that is not printable ASCII.
+    """
+    given = _crossing(headers, _TO_UPSTREAM)
+    if not endpoint.body:
+        given.pop("content-type", None)
+    elif not given.get("content-type"):
+        given["content-type"] = "application/json"
+    for name, value in given.items():
+        if not _VALUE.fullmatch(value):
+            raise InvalidRequest(
+                f"The header '{name}' has characters that it must not have.",
+                code="invalid_header",
+                param=name,
+            )
+    return (*given.items(), *_OURS)
+
+
+def to_client(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What of an upstream's headers a client gets; names in lower case. What is no text is left out."""
+    return [
+        (name, value) for name, value in _crossing(headers, _TO_CLIENT).items() if _VALUE.fullmatch(value)
+    ]
+
+
+def _crossing(headers: Mapping[str, str], allowed: frozenset[str]) -> dict[str, str]:
+    """Several values of one header are joined (RFC 9110 section 5.3); what `Connection` names is out."""
+    crossing: dict[str, str] = {}
+    hop_by_hop: list[str] = []
+    for spelled, value in headers.items():
+        name = spelled.lower()
+        if name in allowed:
+            crossing[name] = f"{crossing[name]}, {value}" if name in crossing else value
+        elif name == "connection":
+            hop_by_hop += value.split(",")
+    for option in hop_by_hop:
+        crossing.pop(option.strip().lower(), None)
+    return crossing
+
+
+def request_id(value: str | None, fresh: str) -> str:
+    """The client's own id for this request if it is fit for a log, else `fresh`."""
+    return value if value is not None and _REQUEST_ID.fullmatch(value) else fresh

@@ -1,0 +1,150 @@
+"""Limits as people write them: `60 requests/minute`, `$5/day on gpt-6*`, `8 concurrent`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from gateway.policy.records import Kind, Limit, Unit, Window
+
+HOW_TO_WRITE = (
+    "write a limit like '60 requests/minute', '100k tokens/day', '$5/month', '$100/total' or '8 concurrent', "
+    "with ' on gpt-6*, o3*' behind it if it holds for some models only"
+)
+
+_LIMIT = re.compile(r"(?P<what>[^\s].*?)(?:\s+on\s+(?P<models>.*))?", re.DOTALL)
+_SLOTS = re.compile(r"(?P<amount>\S+)\s+concurrent")
+_PER = r"(?:\s*/\s*|\s+(?=total$))(?P<window>\S+)"
+_COUNT = re.compile(r"(?P<amount>\S+)\s+(?P<unit>[a-z]+)" + _PER)
+_MONEY = re.compile(r"\$(?P<amount>[^\s/]+)" + _PER)
+_AMOUNT = re.compile(r"(?P<number>[0-9]{1,16}(?:\.[0-9]{1,9})?)(?P<suffix>[kM]?)")
+_PATTERN = re.compile(r"[^\s,]{1,256}")
+
+_UNITS = {
+    "request": Unit.REQUESTS,
+    "requests": Unit.REQUESTS,
+    "token": Unit.TOKENS,
+    "tokens": Unit.TOKENS,
+}
+_SUFFIXES = {"": 1, "k": 1_000, "M": 1_000_000}
+_MONEY_WINDOWS = (Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
+_NANO = 10**9
+
+# The store counts in double-precision numbers, and multiplies a rate's amount by its window in milliseconds.
+_EXACT = 2**53
+_MOST = {Kind.RATE: _EXACT // 3_600_000, Kind.CONCURRENCY: _EXACT // 3_600_000, Kind.BUDGET: _EXACT}
+
+
+def parse_limit(text: str | dict[str, Any], scope: str) -> Limit:
+    """The limit that a person wrote, or a table `{limit, mode}` of it. `scope` names its owner.
+
+    Its `text` is the canonical wording. Raises ValueError with a sentence that says what to write.
+    """
+    written, shadow = _opened(text)
+    match = _LIMIT.fullmatch(written.strip())
+    if match is None:
+        raise ValueError(f"the limit is empty: {HOW_TO_WRITE}")
+    unit, amount, window = _what(match["what"], written)
+    models = () if match["models"] is None else _models(match["models"], written)
+    limit = Limit(_worded(unit, amount, window, models), unit, amount, window, scope, models, shadow)
+    if not 0 < amount < _MOST[limit.kind]:
+        raise ValueError(f"'{written}' must be more than nothing, and less than the store can count")
+    return limit
+
+
+def parse_limits(texts: Iterable[str | dict[str, Any]], scope: str) -> tuple[Limit, ...]:
+    """All limits of one owner. Raises ValueError also for two that would share one counter."""
+    limits: dict[str, Limit] = {}
+    for text in texts:
+        limit = parse_limit(text, scope)
+        twin = limits.setdefault(limit.id, limit)
+        if twin is not limit:
+            raise ValueError(f"'{twin.text}' and '{limit.text}' limit the same thing: keep one of them")
+    return tuple(limits.values())
+
+
+def unsupported(limit: Limit) -> str | None:
+    """The complaint about a limit that is written well but cannot be kept."""
+    return "dollar limits are not supported by this version" if limit.unit is Unit.DOLLARS else None
+
+
+def _opened(text: str | dict[str, Any]) -> tuple[str, bool]:
+    if isinstance(text, str):
+        return text, False
+    if (
+        not isinstance(text, Mapping)
+        or not isinstance(text.get("limit"), str)
+        or text.keys() - {"limit", "mode"}
+    ):
+        raise ValueError('a limit is a text, or a table { limit = "...", mode = "enforce" or "shadow" }')
+    mode = text.get("mode", "enforce")
+    if mode not in ("enforce", "shadow"):
+        raise ValueError(f"the mode of '{text['limit']}' must be 'enforce' or 'shadow'")
+    return text["limit"], mode == "shadow"
+
+
+def _what(what: str, written: str) -> tuple[Unit, int, Window | None]:
+    if match := _SLOTS.fullmatch(what):
+        return Unit.SLOTS, _amount(match["amount"], written), None
+    if match := _MONEY.fullmatch(what):
+        return (
+            Unit.DOLLARS,
+            _amount(match["amount"], written, _NANO),
+            _window(match["window"], written, money=True),
+        )
+    match = _COUNT.fullmatch(what)
+    if match is None:
+        raise ValueError(f"'{written}' is not understood: {HOW_TO_WRITE}")
+    amount, unit = _amount(match["amount"], written), _UNITS.get(match["unit"])
+    if unit is None:
+        raise ValueError(f"'{match['unit']}' in '{written}' must be 'requests' or 'tokens'")
+    return unit, amount, _window(match["window"], written, money=False)
+
+
+def _amount(text: str, written: str, scale: int = 1) -> int:
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' in '{written}' must be a number such as 60, 100k or 1.5M")
+    exact = Decimal(match["number"]) * _SUFFIXES[match["suffix"]] * scale
+    if exact != int(exact):
+        raise ValueError(f"'{text}' in '{written}' must come to a whole number")
+    return int(exact)
+
+
+def _window(text: str, written: str, *, money: bool) -> Window:
+    allowed = _MONEY_WINDOWS if money else tuple(Window)
+    if text not in allowed:
+        raise ValueError(f"'{text}' in '{written}' must be one of {', '.join(allowed)}, spelled out")
+    return Window(text)
+
+
+def _models(text: str, written: str) -> tuple[str, ...]:
+    patterns = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(_PATTERN.fullmatch(pattern) and pattern.isprintable() for pattern in patterns):
+        raise ValueError(f"behind ' on ' in '{written}' must be model names, such as 'gpt-6*, o3*'")
+    return patterns
+
+
+def _worded(unit: Unit, amount: int, window: Window | None, models: tuple[str, ...]) -> str:
+    if window is None:
+        text = f"{_short(amount)} concurrent"
+    elif unit is Unit.DOLLARS:
+        text = f"${_dollars(amount)}/{window}"
+    else:
+        text = f"{_short(amount)} {unit if amount != 1 else unit[:-1]}/{window}"
+    return f"{text} on {', '.join(models)}" if models else text
+
+
+def _short(amount: int) -> str:
+    """`1500000` as `1.5M`: with a suffix where one decimal is enough."""
+    for suffix in ("M", "k"):
+        tenths, rest = divmod(amount * 10, _SUFFIXES[suffix])
+        if tenths >= 10 and rest == 0:
+            return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{suffix}"
+    return str(amount)
+
+
+def _dollars(nano: int) -> str:
+    whole, fraction = divmod(nano, _NANO)
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{whole}.{digits.ljust(2, '0')}" if digits else str(whole)

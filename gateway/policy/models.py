@@ -1,0 +1,110 @@
+"""Model names: who may ask for which, what is sent instead, how much it answers, what metrics call it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from gateway.policy.patterns import fits, matches
+
+_T = TypeVar("_T")
+
+_DEFAULT_CAP = 16_384
+
+# The most tokens in one answer, reasoning included: OpenAI's model pages. The longest fitting pattern holds.
+_OUTPUT_CAPS = {
+    "gpt-3.5-turbo*": 4_096,
+    "gpt-4": 8_192,
+    "gpt-4-0*": 8_192,
+    "gpt-4-0125-preview": 4_096,
+    "gpt-4-1106-*": 4_096,
+    "gpt-4-32k*": 32_768,
+    "gpt-4-turbo*": 4_096,
+    "gpt-4-vision*": 4_096,
+    "gpt-4.1*": 32_768,
+    "gpt-4.5*": 16_384,
+    "gpt-4o*": 16_384,
+    "gpt-4o-2024-05-13": 4_096,
+    "gpt-5*": 128_000,
+    "gpt-5*-chat-latest": 16_384,
+    "gpt-5-pro*": 272_000,
+    "gpt-6*": 128_000,
+    "gpt-oss*": 131_072,
+    "chatgpt-4o-latest": 16_384,
+    "codex-mini-latest": 100_000,
+    "o1*": 100_000,
+    "o1-mini*": 65_536,
+    "o1-preview*": 32_768,
+    "o3*": 100_000,
+    "o4*": 100_000,
+    "text-davinci-*": 4_096,
+}
+
+# The names that OpenAI's description of its API lists: the only ones that metrics know without configuration.
+KNOWN = frozenset(
+    """
+    gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna gpt-5.6-cyber gpt-5.5 gpt-5.5-2026-04-23 gpt-5.5-pro
+    gpt-5.5-pro-2026-04-23 gpt-5.4 gpt-5.4-mini gpt-5.4-mini-2026-03-17 gpt-5.4-nano gpt-5.4-nano-2026-03-17
+    gpt-5.3-chat-latest gpt-5.2 gpt-5.2-2025-12-11 gpt-5.2-chat-latest gpt-5.2-pro gpt-5.2-pro-2025-12-11
+    gpt-5.1 gpt-5.1-2025-11-13 gpt-5.1-codex gpt-5.1-codex-max gpt-5.1-mini gpt-5.1-chat-latest gpt-5
+    gpt-5-2025-08-07 gpt-5-chat-latest gpt-5-codex gpt-5-mini gpt-5-mini-2025-08-07 gpt-5-nano
+    gpt-5-nano-2025-08-07 gpt-5-pro gpt-5-pro-2025-10-06 gpt-4.1 gpt-4.1-2025-04-14 gpt-4.1-mini
+    gpt-4.1-mini-2025-04-14 gpt-4.1-nano gpt-4.1-nano-2025-04-14 gpt-4o gpt-4o-2024-05-13 gpt-4o-2024-08-06
+    gpt-4o-2024-11-20 gpt-4o-audio-preview gpt-4o-audio-preview-2024-10-01 gpt-4o-audio-preview-2024-12-17
+    gpt-4o-audio-preview-2025-06-03 gpt-4o-mini gpt-4o-mini-2024-07-18 gpt-4o-mini-audio-preview
+    gpt-4o-mini-audio-preview-2024-12-17 gpt-4o-mini-search-preview gpt-4o-mini-search-preview-2025-03-11
+    gpt-4o-search-preview gpt-4o-search-preview-2025-03-11 chatgpt-4o-latest codex-mini-latest gpt-4
+    gpt-4-0314 gpt-4-0613 gpt-4-0125-preview gpt-4-1106-preview gpt-4-32k gpt-4-32k-0314 gpt-4-32k-0613
+    gpt-4-turbo gpt-4-turbo-2024-04-09 gpt-4-turbo-preview gpt-4-vision-preview gpt-3.5-turbo
+    gpt-3.5-turbo-0125 gpt-3.5-turbo-0301 gpt-3.5-turbo-0613 gpt-3.5-turbo-1106 gpt-3.5-turbo-16k
+    gpt-3.5-turbo-16k-0613
+    gpt-3.5-turbo-instruct o1 o1-2024-12-17 o1-mini o1-mini-2024-09-12 o1-preview o1-preview-2024-09-12 o1-pro
+    o1-pro-2025-03-19 o3 o3-2025-04-16 o3-deep-research o3-deep-research-2025-06-26 o3-mini o3-mini-2025-01-31
+    o3-pro o3-pro-2025-06-10 o4-mini o4-mini-2025-04-16 o4-mini-deep-research o4-mini-deep-research-2025-06-26
+    computer-use-preview computer-use-preview-2025-03-11 gpt-daybreak-blue-latest gpt-daybreak-red-latest
+    davinci-002 babbage-002 text-embedding-ada-002 text-embedding-3-small text-embedding-3-large
+    omni-moderation-latest omni-moderation-2024-09-26 text-moderation-latest text-moderation-stable
+    """.split()  # noqa: SIM905 - a list of ninety strings would be a page
+)
+
+
+def upstream_model(asked: str, aliases: Mapping[str, str]) -> str:
+    """The model to send for the one asked for. What an alias leads to is not looked up again."""
+    found = _best(aliases, asked)
+    return asked if found is None else found
+
+
+def output_cap(model: str, overrides: Mapping[str, int]) -> int:
+    """The most tokens that one answer of this model can have; `overrides` are patterns and come first.
+
+    A fine-tuned model (`ft:gpt-4o:org::id`) has its base's, and `openai/gpt-4o` what `gpt-4o` has.
+    """
+    found = _best(overrides, model)
+    if found is None:
+        found = _best(_OUTPUT_CAPS, _base(model))
+    return _DEFAULT_CAP if found is None else found
+
+
+def _best(table: Mapping[str, _T], model: str) -> _T | None:
+    """The entry for exactly this name, else that of the longest pattern that fits."""
+    if model in table:
+        return table[model]
+    patterns = [pattern for pattern in table if fits(pattern, model)]
+    return table[max(patterns, key=lambda pattern: (len(pattern), pattern))] if patterns else None
+
+
+def _base(model: str) -> str:
+    return model.split(":")[1] if model.startswith("ft:") else model.rpartition("/")[2]
+
+
+def label(model: str | None, known: Collection[str]) -> str:
+    """What metrics call a model: its name if it is configured or OpenAI's, `other` if not, `none` for none.
+
+    So that a million invented names make one series.
+    """
+    if model is None:
+        return "none"
+    return model if model in KNOWN or model in known else "other"
+
+
+def allowed(patterns_per_owner: Iterable[Sequence[str]], model: str) -> bool:
+    """Whether every owner (key, team) allows the model."""
+    return all(matches(patterns, model) for patterns in patterns_per_owner)

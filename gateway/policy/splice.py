@@ -1,0 +1,51 @@
+"""Changes to a body that leave every other byte of it as the client sent it.
+
+Each of the two is made at most once, in either order, with the facts of the original body.
+"""
+
+import msgspec
+
+from gateway.policy.facts import Facts
+from gateway.policy.members import Span, members
+
+
+def with_model(body: bytes, facts: Facts, model: str) -> bytes:
+    """The body, asking for `model`: its value replaced, or put in where only the path had named one."""
+    value = msgspec.json.encode(model)
+    span = _spans(body, facts).get("model")
+    return _insert(body, b'"model":' + value) if span is None else _replace(body, span, value)
+
+
+def with_usage(body: bytes, facts: Facts) -> bytes:
+    """The body, with `stream_options.include_usage` true and all other stream options as they were."""
+    if facts.include_usage:
+        return body
+    span = _spans(body, facts).get("stream_options")
+    if span is None:
+        return _insert(body, b'"stream_options":{"include_usage":true}')
+    options = body[span[0] : span[1]]
+    return _replace(body, span, b'{"include_usage":true}' if options == b"null" else _including(options))
+
+
+def _including(options: bytes) -> bytes:
+    span = members(options, "stream_options.").get("include_usage")
+    return _insert(options, b'"include_usage":true') if span is None else _replace(options, span, b"true")
+
+
+def _spans(body: bytes, facts: Facts) -> dict[str, Span]:
+    """Where the values are, also in a body that the other change has been made to.
+
+    If that one kept the size it kept every position: it replaced one value by another as long.
+    """
+    return dict(facts.spans) if len(body) == facts.size else members(body)
+
+
+def _replace(document: bytes, span: Span, value: bytes) -> bytes:
+    return b"%b%b%b" % (document[: span[0]], value, document[span[1] :])
+
+
+def _insert(document: bytes, member: bytes) -> bytes:
+    """The object with one member more, in front: only white space can stand before its brace."""
+    at = document.index(b"{") + 1
+    comma = b"" if document[at:].lstrip(b" \t\n\r").startswith(b"}") else b","
+    return b"%b%b%b%b" % (document[:at], member, comma, document[at:])

@@ -1,0 +1,235 @@
+"""What an answer used, what its text was where the upstream does not say, and whether it is whole."""
+
+import io
+from typing import Any, Final
+
+import msgspec
+
+from gateway.policy import sse
+from gateway.policy.counts import NAMES, read_usage, texts
+from gateway.policy.jsonbytes import parse
+from gateway.policy.records import Usage
+
+TEXT_KEPT: Final = 2**20  # bytes; a longer answer's estimate is scaled up from these
+
+DONE: Final = b"[DONE]"
+_CHUNKED: Final = frozenset({"chat.completions", "completions"})
+_ENDS: Final = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+)
+
+
+class _Delta(msgspec.Struct, gc=False):
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int = 0
+    delta: _Delta | None = None
+    text: Any = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+    @property
+    def only_usage(self) -> bool:
+        return self.choices == [] and isinstance(self.usage, dict)
+
+
+class _Reason(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    usage: Any = None
+    incomplete_details: _Reason | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str = ""
+    delta: Any = None
+    response: msgspec.Raw = msgspec.Raw()
+    error: Any = None
+
+
+class _Answer(msgspec.Struct):
+    usage: Any = None
+
+
+class _PlainChoice(msgspec.Struct):
+    message: Any = None
+    text: Any = None
+
+
+class _Output(msgspec.Struct):
+    choices: list[_PlainChoice] = []
+    output: Any = None
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_OUTPUT = msgspec.json.Decoder(_Output)
+_CHUNK = msgspec.json.Decoder(_Chunk)
+_EVENT = msgspec.json.Decoder(_Event)
+_RESPONSE = msgspec.json.Decoder(_Response)
+
+
+def usage_of(endpoint: str, body: bytes) -> Usage | None:
+    """The usage that a plain JSON answer states; None when it states none that can be believed."""
+    answer = parse(_ANSWER, body)
+    return read_usage(endpoint, answer.usage) if answer else None
+
+
+def output_texts(endpoint: str, body: bytes) -> list[str]:
+    """All that the model wrote in a plain answer: text, refusals, reasoning, tool calls. To estimate by."""
+    output = parse(_OUTPUT, body)
+    if output is None or endpoint not in NAMES:
+        return []
+    written = [output.output, *([choice.message, choice.text] for choice in output.choices)]
+    return list(texts(written))
+
+
+class Meter:
+    """Stands beside one stream. Everything it has to say is true so far, at any moment."""
+
+    def __init__(self, endpoint: str, hide_usage: bool) -> None:
+        self._endpoint = endpoint
+        self._hide_usage = hide_usage
+        self._text = io.StringIO()
+        self.usage: Usage | None = None  # the last one that can be believed
+        self.end = ""  # what ended it properly: `[DONE]`, or the type of a response's last event
+        self.reasons: dict[int, str | None] = {}  # finish reasons by choice; None: still going on
+        self.failed = False  # an error came as an event
+        self.filtered = False  # a content filter stopped it
+        self.unread = False  # an event could not be read: too big, or not the JSON of this API
+        self.text_bytes = 0  # of all output text, in UTF-8; `texts` keeps the first TEXT_KEPT of them
+        self.events = 0
+
+    @property
+    def ended(self) -> bool:
+        """The upstream said that this was all."""
+        return bool(self.end)
+
+    @property
+    def finished(self) -> bool:
+        """Every choice is complete, whether or not the upstream said that this was all."""
+        if self._endpoint in _CHUNKED:
+            return bool(self.reasons) and None not in self.reasons.values()
+        return self.end in ("response.completed", "response.incomplete")
+
+    @property
+    def texts(self) -> list[str]:
+        """The output text so far: content, refusals, reasoning and tool calls, in the order of arrival."""
+        text = self._text.getvalue()
+        return [text] if text else []
+
+    def event(self, raw: bytes) -> bytes | None:
+        """Read one raw event; what to hand on to the client: `raw` itself, or None.
+
+        None is for the chunk that only carries usage, when the gateway asked for it and the client did not.
+        """
+        self.events += 1
+        if isinstance(raw, sse.Piece):
+            self.unread = True
+            return raw
+        data = sse.data(raw)
+        if data == DONE:
+            if self._endpoint != "responses":  # some servers send it there too: it says nothing new
+                self.end = "[DONE]"
+            return raw
+        if b"error" in raw and sse.kind(raw) == b"error":
+            self.failed = True
+        if not data:
+            return raw
+        if self._endpoint in _CHUNKED:
+            return raw if self._chunk(data) else None
+        self._response_event(data)
+        return raw
+
+    def _chunk(self, data: bytes) -> bool:
+        """Read one chunk; whether it is the client's to see."""
+        chunk = parse(_CHUNK, data)
+        if chunk is None:
+            self.unread = True
+            return True
+        self.failed = self.failed or chunk.error is not None
+        if chunk.usage is not None:
+            self.usage = read_usage(self._endpoint, chunk.usage) or self.usage
+        for choice in chunk.choices or ():
+            self._choice(choice)
+        return not (self._hide_usage and chunk.only_usage)
+
+    def _choice(self, choice: _Choice) -> None:
+        reason = choice.finish_reason
+        if reason is not None or choice.index not in self.reasons:
+            self.reasons[choice.index] = reason
+            self.filtered = self.filtered or reason == "content_filter"
+        for written in _written(choice):
+            if written:
+                self._keep(written)
+
+    def _response_event(self, data: bytes) -> None:
+        event = parse(_EVENT, data)
+        if event is None:
+            self.unread = True
+            return
+        self.failed = self.failed or event.type in ("error", "response.failed") or event.error is not None
+        if event.type in _ENDS:
+            self._response_end(event)
+        elif event.type.endswith(".delta") and event.type != "response.audio.delta":
+            self._keep(event.delta)
+
+    def _response_end(self, event: _Event) -> None:
+        self.end = event.type
+        response = parse(_RESPONSE, event.response)
+        if response is None:
+            self.unread = True
+            return
+        self.usage = read_usage(self._endpoint, response.usage) or self.usage
+        details = response.incomplete_details
+        self.filtered = self.filtered or (details is not None and details.reason == "content_filter")
+
+    def _keep(self, written: Any) -> None:
+        for text in (written,) if isinstance(written, str) else texts(written):
+            size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+            room = TEXT_KEPT - self.text_bytes
+            self.text_bytes += size
+            if room > 0:
+                self._text.write(text if size <= room else text[: room // 4])
+
+
+def _written(choice: _Choice) -> tuple[Any, ...]:
+    delta = choice.delta
+    if delta is None:
+        return (choice.text,)
+    return (
+        *(delta.content, delta.refusal, delta.reasoning_content, delta.reasoning),
+        *(delta.tool_calls, delta.function_call),
+    )
+
+
+def is_usage_chunk(raw: bytes) -> bool:
+    """Is this raw event a chunk that carries usage and nothing else?"""
+    chunk = _with_usage(raw)
+    return chunk is not None and chunk.choices == []
+
+
+def states_usage(raw: bytes) -> bool:
+    """Does this raw event carry a usage object, beside choices or without any?"""
+    return _with_usage(raw) is not None
+
+
+def _with_usage(raw: bytes) -> _Chunk | None:
+    # Where usage was asked for, every chunk has the member: a look at the bytes saves most of the decoding.
+    if raw.count(b'"usage"') == raw.count(b'"usage":null'):
+        return None
+    chunk = parse(_CHUNK, sse.data(raw))
+    return chunk if chunk is not None and isinstance(chunk.usage, dict) else None

@@ -1,0 +1,57 @@
+"""What a gateway reads from its store before it can serve."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.clients import apply
+from gateway.errors import StoreUnavailable
+from gateway.firststart import FirstStart, first_start
+from gateway.runtime import Gateway
+from gateway.store.base import Change, Store
+
+_STORE_RETRY_SECONDS = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Preparation:
+    """The shared secret, the admin key and the clients.
+
+    A store that is away delays it; the gateway starts all the same, and is not ready until then.
+    """
+
+    gateway: Gateway
+    store: Store
+    environ: Mapping[str, str]
+    first: FirstStart | None = None
+
+    async def attempt(self) -> None:
+        """Once. A store that is away is no failure."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Raises StoreUnavailable."""
+        gateway, store = self.gateway, self.store
+        gateway.clock.offset = await store.time_offset()
+        gateway.secret = await store.keys.secret("cache", gateway.secret)
+        self.first = await first_start(
+            store.keys,
+            gateway.settings,
+            secrets.token_bytes,
+            environ=self.environ,
+            now=gateway.clock.now(),
+        )
+        await apply(gateway.clients, store.keys, Change("all"))
+
+    async def until_done(self) -> None:
+        """Again and again, until the store was there."""
+        while self.first is None:
+            await asyncio.sleep(_STORE_RETRY_SECONDS)
+            await self.attempt()
+
+    def admin_digest(self) -> bytes | None:
+        """SHA-256 of the admin key; None while nobody can be the admin."""
+        return self.first.admin_digest if self.first is not None else None

@@ -1,0 +1,112 @@
+"""The collaborators that the stages receive: `Gateway`, and its `Tasks` and `Clock`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.clients import ClientTable
+from gateway.exchange import Outbound, Reply
+from gateway.flights import Flights
+from gateway.settings import Settings
+from gateway.store.base import Answers, Holds
+from gateway.telemetry import Telemetry
+from gateway.tokens import TokenCounter
+
+log = logging.getLogger("gateway")
+
+
+class Clock:
+    """Store time and monotonic time. Tests make one that stands still.
+
+    `offset` is the store's clock less this machine's, in milliseconds: gateways with wrong clocks then agree
+    with each other, and no script ever sees two clocks in one decision.
+    """
+
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, by the store's clock."""
+        return time.time_ns() // 1_000_000 + self.offset
+
+    def monotonic(self) -> float:
+        return time.perf_counter()
+
+
+class Tasks:
+    """The one door through which background work is started: named, referenced, drained at shutdown."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The type alone: a message or a traceback may carry what a client sent.
+            log.error(
+                "background task failed", extra={"task": task.get_name(), "error": type(error).__name__}
+            )
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for what is running, then cancel the rest; how many were cancelled."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=seconds)
+        late = list(self._running)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return len(late)
+
+    def running(self) -> list[asyncio.Task[Any]]:
+        return list(self._running)
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __repr__(self) -> str:
+        return f"<Tasks {len(self._running)} running>"
+
+
+class Upstreams(Protocol):
+    """The providers, as `forward` sees them. Implemented by `upstream.transport`."""
+
+    def plan(self, model: str | None) -> Sequence[str]:
+        """The names of the upstreams to try for this model, best first. Empty: nobody serves it."""
+        ...
+
+    async def open(self, name: str, request: Outbound) -> Reply:
+        """Send the request and wait for the head of the answer.
+
+        Raises `UpstreamUnreachable` only while nothing was sent, so that the next upstream may be tried;
+        otherwise `UpstreamProtocolError` or `UpstreamTimeout`.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that a stage may use. Made by `app`, given to `pipeline.serve` with each exchange."""
+
+    settings: Settings
+    clients: ClientTable
+    holds: Holds
+    answers: Answers | None  # None: the cache is off
+    flights: Flights
+    upstreams: Upstreams
+    tokens: TokenCounter
+    telemetry: Telemetry
+    tasks: Tasks
+    clock: Clock
+    secret: bytes = field(repr=False)  # keys the cache: shared by all gateways on one store
+    draining: bool = False
+    open_holds: dict[str, str] = field(default_factory=dict)  # hold id → shard: whose leases are renewed
+    serving: set[asyncio.Task[None]] = field(default_factory=set)  # requests under way, for draining

@@ -1,0 +1,130 @@
+"""Is this exact question answered already, or being answered right now?"""
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.exchange import ClientGone, Exchange
+from gateway.flights import Flight, FlightFailed
+from gateway.incoming import Incoming
+from gateway.policy.cachekey import cache_key, canonical, scope_of, wish
+from gateway.policy.entry import Entry, unseal
+from gateway.policy.facts import Facts
+from gateway.policy.headers import VARY
+from gateway.policy.replay import for_plain, for_stream
+from gateway.runtime import Gateway
+from gateway.sources import Pairs, Shared, Source, Stored
+
+
+def ask(gateway: Gateway, exchange: Exchange) -> None:
+    """Sets `cache_key` and sends the question to the cache, without waiting.
+
+    It leaves in the same write as `admit`'s reservation, so that a hit costs one round trip.
+    """
+    if gateway.answers is None or exchange.facts is None or not exchange.endpoint.cacheable:
+        return
+    wanted = wish(exchange.headers)
+    if wanted == "bypass":
+        return
+    exchange.cache_key = _key(gateway, exchange)
+    if exchange.cache_key is None:
+        return
+    if wanted == "use":
+        exchange.pending = gateway.answers.get(exchange.cache_key)
+
+
+def _key(gateway: Gateway, exchange: Exchange) -> bytes | None:
+    client = exchange.client
+    assert client is not None
+    question = canonical(exchange.endpoint.name, exchange.body, exchange.sent_model or "")
+    if question is None:
+        return None
+    asked = exchange.headers.get("x-gateway-cache-scope")
+    return cache_key(
+        gateway.secret,
+        scope=scope_of(client.id, client.team, client.cache_scope, asked),
+        upstreams=gateway.upstreams.plan(exchange.sent_model),
+        endpoint=exchange.endpoint.name,
+        question=question,
+        vary=[(name, exchange.headers[name]) for name in VARY if name in exchange.headers],
+    )
+
+
+async def lookup(gateway: Gateway, exchange: Exchange) -> Source | None:
+    """The answer, or None: then this exchange asks, and others may read along (`flight`)."""
+    key, facts = exchange.cache_key, exchange.facts
+    if key is None or facts is None:
+        return None
+    exchange.cache = "miss"
+    if exchange.pending is not None:
+        entry = await _entry(gateway, exchange, key)
+        stored = _replayed(exchange, facts, entry) if entry is not None else None
+        if entry is not None and stored is not None:
+            exchange.cache, exchange.upstream, exchange.usage = "hit", "cache", entry.usage
+            return stored
+        while (under_way := gateway.flights.find(key)) is not None:
+            try:
+                return await _join(gateway, exchange, facts, under_way)
+            except (FlightFailed, ClientGone):
+                continue  # its leader never asked: one of those who waited now leads
+    exchange.flight = gateway.flights.announce(key)
+    return None
+
+
+async def _entry(gateway: Gateway, exchange: Exchange, key: bytes) -> Entry | None:
+    assert exchange.pending is not None
+    try:
+        blob = await exchange.pending
+    except StoreUnavailable:
+        return None  # a cache that is away is a cache that knows nothing
+    return unseal(blob, key, gateway.secret) if blob is not None else None
+
+
+def _replayed(exchange: Exchange, facts: Facts, entry: Entry) -> Stored | None:
+    """The entry as this client asked for it. None when that cannot be done faithfully: then it is a miss."""
+    if facts.stream:
+        events = for_stream(exchange.endpoint.name, entry, bool(facts.include_usage))
+        return None if events is None else Stored(entry.status, _typed(entry, "stream"), events, None)
+    body = for_plain(exchange.endpoint.name, entry)
+    return None if body is None else Stored(entry.status, _typed(entry, "plain"), [body], len(body))
+
+
+def _typed(entry: Entry, mode: str) -> Pairs:
+    if entry.mode == mode:
+        return list(entry.headers)
+    content_type = "text/event-stream; charset=utf-8" if mode == "stream" else "application/json"
+    others = [(name, value) for name, value in entry.headers if name.lower() != "content-type"]
+    return [*others, ("content-type", content_type)]
+
+
+async def _join(gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flight) -> Source | None:
+    """Read along. None when that call fails: this exchange then asks for itself, and alone.
+
+    Raises FlightFailed or ClientGone when the call was never made, or its last reader had left.
+    """
+    reader = flight.enter()
+    joined: Source | None = None
+    try:
+        incoming = await flight.head()
+        if incoming.failed:
+            return None
+        if incoming.stream == facts.stream:
+            joined = Shared(flight, reader, incoming, bool(facts.include_usage))
+        else:
+            joined = await _turned(gateway, exchange, facts, flight, reader)
+    except GatewayError:
+        return None
+    finally:
+        if not isinstance(joined, Shared):
+            flight.leave(reader)
+    if joined is not None:
+        exchange.cache, exchange.upstream = "joined", incoming.reply.upstream
+    return joined
+
+
+async def _turned(
+    gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flight, reader: object
+) -> Stored | None:
+    """Asked plain of a stream, or the other way round: wait for the whole answer, then turn it."""
+    async for _ in flight.pieces(reader):
+        pass
+    incoming: Incoming | None = flight.incoming
+    entry = incoming.entry(exchange.sent_model or "", gateway.clock.now()) if incoming is not None else None
+    return _replayed(exchange, facts, entry) if entry is not None else None

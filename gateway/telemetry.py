@@ -1,0 +1,186 @@
+"""What Prometheus and the log are told. `observe` is fed one finished exchange at a time.
+
+Label values come from closed sets: what a client invents is counted as "other".
+"""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Collection, Iterator
+
+from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from gateway import __version__
+from gateway.errors import GatewayError
+from gateway.exchange import Exchange, Outcome
+from gateway.observability.accessline import Value, access_line, overhead_seconds
+from gateway.observability.genai import GenAi, first_token_seconds
+from gateway.observability.instruments import NONE, OTHER, Instruments, Tally, status_label
+from gateway.observability.usedlimits import UsedLimits
+
+access_log = logging.getLogger("gateway.access")
+
+# How calls of an upstream end that is not up. An error status is an answer: whoever sent it is.
+_NO_ANSWER = frozenset({"unreachable", "timeout", "protocol_error"})
+# Codes that are no class's own. Whatever else is raised appears when it first happens.
+_MORE_REASONS = ("model_not_allowed", "address_not_allowed", "draining", "upstream_auth")
+_STORE_OPERATIONS = ("reserve", "dispatch", "settle", "release", "renew", "expire", "standings", "get", "put")
+
+
+class Telemetry:
+    """A registry of its own, and the only one who writes to it.
+
+    `known_models` are the names that may be a label, `known_team` says which teams may; both are asked each
+    time, so both may change. `clock` is monotonic seconds, the one that exchanges are timed with.
+    """
+
+    def __init__(
+        self,
+        known_models: Collection[str] = (),
+        known_team: Callable[[str], bool] = lambda name: True,
+        clock: Callable[[], float] = time.perf_counter,
+        most_limits: int = 1000,
+    ) -> None:
+        self._known_models = known_models
+        self._known_team = known_team
+        self._clock = clock
+        self._live: set[Exchange] = set()
+        self.registry = CollectorRegistry()
+        self._on = Instruments(self.registry)
+        self._gen_ai = GenAi(self.registry)
+        self._limits = UsedLimits(clock, most_limits)
+        self.registry.register(self._limits)
+        ProcessCollector(registry=self.registry)
+        self._begin()
+
+    def _begin(self) -> None:
+        Info("gateway_build", "What is running.", registry=self.registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        on = self._on
+        on.cache.touch(("hit", "miss", "joined", "bypass"))
+        on.rejected.touch(error.code for error in _with_heirs(GatewayError))
+        on.rejected.touch(_MORE_REASONS)
+        on.settlements.touch(("usage", "estimate", "lease"))
+        on.store_errors.touch(_STORE_OPERATIONS)
+        on.inflight[("requests",)].set_function(lambda: sum(one.finished is None for one in self._live))
+        on.inflight[("streams",)].set_function(lambda: sum(map(_streams, self._live)))
+
+    def started(self, exchange: Exchange) -> None:
+        """A request has arrived. `observe` must follow."""
+        self._live.add(exchange)
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count and log one request. Called once, when it has ended and was settled."""
+        self._live.discard(exchange)
+        finished = self._clock() if exchange.finished is None else exchange.finished
+        model, team = self._model(exchange), self._team(exchange)
+        self._count(exchange, model, team)
+        self._time(exchange, model, finished)
+        if exchange.dispatched:
+            self._spend(exchange, model, team)
+            self._gen_ai.observe(exchange, model, finished)
+        if exchange.standings:
+            self._limits.meet(exchange.standings, finished)
+        if access_log.isEnabledFor(logging.INFO):
+            _log(access_line(exchange, model, finished))
+
+    def refused(self, error: GatewayError) -> None:
+        """A request was refused before it became an exchange: malformed, or for a path that nobody knows."""
+        self._on.requests[OTHER, NONE, NONE, str(error.status), "bypass"].inc()
+        self._on.rejected[(error.code,)].inc()
+
+    def upstream_outcome(self, name: str, outcome: str) -> None:
+        """A call of an upstream has ended: ok, client_error, server_error, rate_limited; or, for want of an
+        answer, unreachable, timeout, protocol_error."""
+        self._on.upstream_requests[name, outcome].inc()
+        self._on.upstream_up[(name,)].set(outcome not in _NO_ANSWER)
+
+    def store_error(self, op: str) -> None:
+        """A call of the store failed; `op` is its method's name."""
+        self._on.store_errors[(op,)].inc()
+
+    def draining(self, draining: bool) -> None:
+        self._on.draining.set(draining)
+
+    def expired(self, count: int) -> None:
+        """So many holds were ended because their lease had run out."""
+        self._on.settlements[("lease",)].inc(count)
+
+    def watch_store(self, up: Callable[[], bool]) -> None:
+        """Show `gateway_store_up`: asked at each scrape, so `up` must not wait. Called once."""
+        Gauge("gateway_store_up", "1 while the store answers.", registry=self.registry).set_function(up)
+
+    def watch_log(self, dropped: Callable[[], int]) -> None:
+        """Show `gateway_log_dropped_total`: asked at each scrape. Called once."""
+        text = "Log lines given up because nobody took them in time."
+        self.registry.register(Tally("gateway_log_dropped", text, dropped))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """All metrics and their content type, in the newest format that `accept` (the header) allows."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # a version that is no version
+            encode, content_type = choose_encoder("")
+        return encode(self.registry), content_type
+
+    def _model(self, exchange: Exchange) -> str:
+        model = exchange.sent_model or (exchange.facts.model if exchange.facts else None)
+        if model is None:
+            return NONE
+        return model if model in self._known_models else OTHER
+
+    def _team(self, exchange: Exchange) -> str:
+        team = exchange.client.team if exchange.client else None
+        if team is None:
+            return NONE
+        return team if self._known_team(team) else OTHER
+
+    def _count(self, exchange: Exchange, model: str, team: str) -> None:
+        on, cache = self._on, exchange.cache
+        on.requests[exchange.endpoint.name, model, team, status_label(exchange.status), cache].inc()
+        if exchange.error is not None:
+            on.rejected[(exchange.error.code,)].inc()
+        # Whoever is refused before the look-up still says "bypass", and asked the cache nothing.
+        if cache != "bypass" or exchange.outcome is not Outcome.REFUSED:
+            on.cache[(cache,)].inc()
+
+    def _time(self, exchange: Exchange, model: str, finished: float) -> None:
+        on, endpoint = self._on, exchange.endpoint.name
+        on.duration[(endpoint,)].observe(finished - exchange.started)
+        if (added := overhead_seconds(exchange, finished)) is not None:
+            on.overhead[(endpoint,)].observe(added)
+        if (waited := first_token_seconds(exchange)) is not None:
+            on.first_token[endpoint, model].observe(waited)
+
+    def _spend(self, exchange: Exchange, model: str, team: str) -> None:
+        usage, tokens = exchange.usage, self._on.tokens
+        if usage is None:
+            return
+        self._on.settlements[("estimate" if usage.estimated else "usage",)].inc()
+        tokens[model, team, "input"].inc(usage.input)
+        tokens[model, team, "output"].inc(usage.output)
+        tokens[model, team, "cached"].inc(usage.cached)
+        tokens[model, team, "reasoning"].inc(usage.reasoning)
+
+    def __repr__(self) -> str:
+        return f"<Telemetry {len(self._live)} live, {len(self._limits)} limits met>"
+
+
+def _log(line: dict[str, Value]) -> None:
+    # Not `info`: that would walk the stack, for each request, to find out that it was called here.
+    record = access_log.makeRecord(
+        access_log.name, logging.INFO, "", 0, "request", (), None, extra={"line": line}
+    )
+    access_log.handle(record)
+
+
+def _streams(exchange: Exchange) -> bool:
+    return exchange.finished is None and exchange.facts is not None and exchange.facts.stream
+
+
+def _with_heirs(error: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    yield error
+    for heir in error.__subclasses__():
+        yield from _with_heirs(heir)

@@ -1,0 +1,85 @@
+"""The admin listener: keys, teams and upstreams behind the admin key, and what operations asks."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from gateway.errors import InvalidKey, StoreUnavailable
+from gateway.policy.credentials import presented_key, same
+from gateway.runtime import Gateway
+from gateway.store.base import Store
+from gateway.web.call import Call, Handler
+from gateway.web.keys import KeyCalls
+from gateway.web.ops import Ops, healthz
+from gateway.web.routes import Routes
+from gateway.web.teams import TeamCalls
+
+_API = "/admin/v1/"
+
+
+class InvalidAdminKey(InvalidKey):
+    """The same for a missing and for a wrong one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = "Incorrect admin key provided. Send it as `Authorization: Bearer ...`."
+
+
+Digest = Callable[[], bytes | None]  # the admin key's SHA-256; None while it is not known
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """Upstreams that can say how they are."""
+
+    def status(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def admin(gateway: Gateway, store: Store, digest: Digest) -> Handler:
+    api = _api(gateway, store)
+    ops = Ops(gateway, lambda: store.up, lambda: gateway.clients.loaded and digest() is not None)
+    plain = Routes("Unknown URL. The admin API is under /admin/v1, the OpenAI API on the public listener.")
+    plain.add("/metrics", GET=ops.metrics)
+    plain.add("/healthz", GET=healthz)
+    plain.add("/readyz", GET=ops.readyz)
+
+    async def handle(call: Call) -> None:
+        if call.path.startswith(_API):
+            authorize(call, digest())
+            await api(call)
+        else:
+            await plain(call)
+
+    return handle
+
+
+def _api(gateway: Gateway, store: Store) -> Routes:
+    keys = KeyCalls(gateway, store.keys)
+    teams = TeamCalls(gateway.clients, store.keys, gateway.clock)
+
+    async def upstreams(call: Call) -> None:
+        reports = gateway.upstreams.status() if isinstance(gateway.upstreams, Reporting) else []
+        await call.answer_json(200, {"object": "list", "data": reports})
+
+    routes = Routes("There is no such admin call, or this version does not support it.")
+    routes.add(f"{_API}keys", POST=keys.create, GET=keys.list)
+    routes.add(f"{_API}keys/{{id}}", GET=keys.show, PATCH=keys.change, DELETE=keys.revoke)
+    routes.add(f"{_API}teams", POST=teams.create, GET=teams.list)
+    routes.add(f"{_API}teams/{{name}}", GET=teams.show, PATCH=teams.change, DELETE=teams.delete)
+    routes.add(f"{_API}limits/{{id}}", GET=keys.limits)
+    routes.add(f"{_API}upstreams", GET=upstreams)
+    return routes
+
+
+def authorize(call: Call, digest: bytes | None) -> None:
+    """Raises InvalidAdminKey, or StoreUnavailable while the admin key cannot be known."""
+    try:
+        presented = presented_key(call.header_values("authorization"), ())
+    except InvalidKey:
+        raise InvalidAdminKey from None
+    if digest is None:
+        raise StoreUnavailable(
+            "The gateway has not read its admin key yet. Try again shortly.", retry_ms=1000
+        )
+    if not same(hashlib.sha256(presented).digest(), digest):
+        raise InvalidAdminKey

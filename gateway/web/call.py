@@ -1,0 +1,61 @@
+"""One request to one of the listeners, as the handlers of this room get it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.errors import GatewayError, body_of, headers_of
+from gateway.exchange import Headers
+from gateway.web.body import RequestBody
+from gateway.web.downstream import HttpDownstream
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """`path` is as it came on the wire: percent-encoded, without its query. `args` are taken from it."""
+
+    id: str
+    path: str
+    request: web.BaseRequest = field(repr=False)
+    body: RequestBody = field(repr=False)
+    downstream: HttpDownstream = field(repr=False)
+    args: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def peer(self) -> str:
+        """The client's address; empty on a Unix socket."""
+        return self.request.remote or ""
+
+    def header_values(self, name: str) -> Sequence[str]:
+        """Every value of a header, in order; names in any case."""
+        return self.request.headers.getall(name, ())
+
+    async def answer(
+        self, status: int, body: bytes, content_type: str = "application/json", headers: Headers = ()
+    ) -> None:
+        """The whole response at once."""
+        await self.downstream.start(status, [("content-type", content_type), *headers], len(body))
+        await self.downstream.write(body)
+        await self.downstream.finish()
+
+    async def answer_json(self, status: int, body: Any) -> None:
+        await self.answer(status, msgspec.json.encode(body))
+
+    async def refuse(self, error: GatewayError) -> None:
+        """The error in OpenAI's shape; a cut, where a response has begun already."""
+        if self.downstream.begun:
+            self.downstream.abort()
+            return
+        if error.close:
+            self.downstream.close_after()
+        await self.answer(error.status, body_of(error), headers=tuple(headers_of(error)))
+
+
+Handler = Callable[[Call], Awaitable[None]]

@@ -1,0 +1,154 @@
+"""What the admin API is sent, and the complaints about it."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from gateway.errors import InvalidRequest
+from gateway.policy.credentials import parse_network
+from gateway.policy.endpoints import TABLE
+from gateway.policy.quota import parse_limits, unsupported
+from gateway.settings import LimitText
+from gateway.web.call import Call
+
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w][\w .@+\-]*$")]
+Pattern = Annotated[str, Meta(min_length=1, max_length=256)]
+Label = Annotated[str, Meta(min_length=1, max_length=128)]
+Scope = Literal["private", "team", "all"]
+
+_GROUPS = frozenset(endpoint.group for endpoint in TABLE) | {"all"}
+_MAX_SECONDS = 10**11  # the year 5138: beyond it somebody wrote milliseconds
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class NewKey(msgspec.Struct, forbid_unknown_fields=True):
+    name: Name
+    team: str | None = None
+    limits: list[LimitText] = []
+    models: list[Pattern] = msgspec.field(default_factory=lambda: ["*"])
+    endpoints: list[str] | None = None
+    addresses: list[str] = []
+    expires: str | int | None = None
+    cache_scope: Scope | None = None
+    tags: dict[Label, Label] = {}
+
+
+class KeyChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is not sent stays as it is. A key cannot change teams: its counters stand with its team's."""
+
+    name: Name | UnsetType = UNSET
+    limits: list[LimitText] | UnsetType = UNSET
+    models: list[Pattern] | UnsetType = UNSET
+    endpoints: list[str] | UnsetType | None = UNSET
+    addresses: list[str] | UnsetType = UNSET
+    expires: str | int | UnsetType | None = UNSET
+    cache_scope: Scope | UnsetType | None = UNSET
+    tags: dict[Label, Label] | UnsetType = UNSET
+
+
+class NewTeam(msgspec.Struct, forbid_unknown_fields=True):
+    name: Name
+    limits: list[LimitText] = []
+    models: list[Pattern] = msgspec.field(default_factory=lambda: ["*"])
+    endpoints: list[str] | None = None
+
+
+class TeamChange(msgspec.Struct, forbid_unknown_fields=True):
+    limits: list[LimitText] | UnsetType = UNSET
+    models: list[Pattern] | UnsetType = UNSET
+    endpoints: list[str] | UnsetType | None = UNSET
+
+
+async def read(call: Call, kind: type[T]) -> T:
+    """The call's body as a `kind`, its values checked. Raises InvalidRequest, which names the field."""
+    body = await call.body.read()
+    try:
+        given = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{error}.", code="invalid_value", param=_field(str(error))) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+    for name, complain in _CHECKS.items():
+        _checked(name, complain, getattr(given, name, UNSET))
+    return given
+
+
+def expiry(given: str | int | None, now: int) -> int | None:
+    """When a key expires, in ms: from ISO 8601 (without an offset it is UTC) or from unix seconds.
+
+    Raises InvalidRequest for what is no date, or is over.
+    """
+    if given is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else _from_seconds(given)
+    except ValueError:
+        raise _wrong("expires", "write it like 2030-12-31T18:00:00Z, or in unix seconds") from None
+    expires = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    if expires <= now:
+        raise _wrong("expires", "it is in the past")
+    return expires
+
+
+def _from_seconds(seconds: int) -> datetime:
+    if not 0 <= seconds < _MAX_SECONDS:
+        raise ValueError("no unix seconds")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def changes(given: msgspec.Struct) -> dict[str, Any]:
+    """The fields that were sent."""
+    return {name: value for name, value in msgspec.structs.asdict(given).items() if value is not UNSET}
+
+
+def _checked(name: str, complain: Callable[[Any], None], value: Any) -> None:
+    if value is None or value is UNSET:
+        return
+    try:
+        complain(value)
+    except ValueError as error:
+        raise _wrong(name, str(error)) from None
+
+
+def _limits(texts: Iterable[LimitText]) -> None:
+    for limit in parse_limits(texts, ""):
+        complaint = unsupported(limit)
+        if complaint is not None:
+            raise ValueError(complaint)
+
+
+def _endpoints(groups: Iterable[str]) -> None:
+    for group in groups:
+        if group not in _GROUPS:
+            raise ValueError(f"there is no such group; there are {', '.join(sorted(_GROUPS))}")
+
+
+def _addresses(patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        parse_network(pattern)
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "limits": _limits,
+    "endpoints": _endpoints,
+    "addresses": _addresses,
+}
+
+
+def _wrong(name: str, complaint: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The value of '{name}' is not valid: {complaint}.", code="invalid_value", param=name
+    )
+
+
+def _field(complaint: str) -> str | None:
+    """The field that msgspec's message names: an unknown or missing one, or where a value stands."""
+    if "field `" in complaint:
+        return complaint.split("field `", 1)[1].split("`", 1)[0]
+    if "`$." in complaint:
+        return complaint.split("`$.", 1)[1].split("`", 1)[0].partition("[")[0]
+    return None

@@ -1,0 +1,42 @@
+"""The admin API as the commands see it: each failure says what to do next."""
+
+import click
+import pytest
+
+from gateway.commands.adminapi import AdminApi
+from tests.commands.conftest import ADMIN_KEY, Answering
+
+
+def failure(server: Answering) -> str:
+    with pytest.raises(click.ClickException) as error:
+        AdminApi(server.url, ADMIN_KEY).call("GET", "keys")
+    return error.value.message
+
+
+def test_the_answer_is_json_and_may_be_empty(server: Answering) -> None:
+    server.answer("GET", "/admin/v1/keys", {"data": []})
+    server.answer("DELETE", "/admin/v1/keys/x", b"", 204)
+    api = AdminApi(f"{server.url}/", ADMIN_KEY)
+    assert api.call("GET", "keys") == {"data": []}
+    assert api.call("DELETE", "keys", "x") is None
+
+
+def test_a_wrong_key_is_told_where_the_right_one_goes(server: Answering) -> None:
+    server.answer("GET", "/admin/v1/keys", {"error": {"message": "Incorrect"}}, 401)
+    assert "GATEWAY_ADMIN_KEY" in failure(server)
+
+
+def test_the_apis_own_words_are_passed_on(server: Answering) -> None:
+    server.answer("GET", "/admin/v1/keys", {"error": {"message": "There is no such team."}}, 400)
+    assert failure(server) == "There is no such team."
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (500, b"oops"), (404, b"[]"), (302, b"")])
+def test_a_stranger_is_recognised(server: Answering, status: int, body: bytes) -> None:
+    server.answer("GET", "/admin/v1/keys", body, status, location="http://127.0.0.1:1/")
+    assert "Is it the admin listener" in failure(server)
+    assert len(server.requests) == 1
+
+
+def test_it_does_not_show_its_key() -> None:
+    assert "canary" not in repr(AdminApi("http://h", ADMIN_KEY))

@@ -1,0 +1,110 @@
+"""What a configuration must satisfy beyond its types: a table of what is wrong and the words for it."""
+
+import pytest
+
+from gateway.configuration.checks import check, expiry
+from gateway.configuration.complaints import Complaints
+from gateway.configuration.conversion import convert
+from gateway.configuration.document import parse
+
+SECRETS = {"K": "0123456789abcdef", "L": "fedcba9876543210"}
+KEY = '[[keys]]\nname = "k"\nsecret = "env:K"\n'
+UPSTREAM = '[[upstreams]]\nname = "o"\nbase_url = "https://x/v1"\n'
+
+
+def found(text: str) -> list[str]:
+    complaints = Complaints()
+    settings = convert(parse(text.encode(), complaints, "f"), complaints)
+    assert list(complaints) == []
+    check(settings, SECRETS, complaints)
+    return list(complaints)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "server.port = 0\nadmin.port = 0",
+        'server.host = "127.0.0.2"\nadmin.port = 8080',
+        'server.timezone = "Europe/Paris"',
+        'server.limits = ["60 requests/minute", "60 requests/minute on gpt-6*", "100k tokens/day"]',
+        UPSTREAM + UPSTREAM.replace('"o"', '"two words"') + "priority = 3\nweight = 9",
+        '[[teams]]\nname = "t"\nlimits = ["8 concurrent"]\n' + KEY + 'team = "t"\nlimits = ["8 concurrent"]',
+        KEY + 'addresses = ["10.0.0.0/8", "::1"]\nexpires = "2030-12-31"\nendpoints = ["inference"]',
+        '[models]\naliases = { "a" = "b" }\noutput_caps = { "m" = 1 }',
+    ],
+)
+def test_what_can_be_served(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("server.port = 70000", "server.port: 70000 is no port"),
+        ("admin.port = -1", "admin.port: -1 is no port"),
+        ("admin.port = 8080", "admin.port: this is the public listener's port too"),
+        ('server.host = "0.0.0.0"\nadmin.port = 8080', "admin.port: this is the public listener's port too"),
+        ('server.host = ""', "server.host: this is empty"),
+        ("server.workers = 4", "server.workers: 4 processes are not supported"),
+        ("server.workers = 0", "server.workers: 0 processes are not supported"),
+        ('server.timezone = "Mars/Base"', "server.timezone: there is no such time zone"),
+        ('server.timezone = "../etc/passwd"', "server.timezone: there is no such time zone"),
+        ('server.timezone = "Europe"', "server.timezone: there is no such time zone"),
+        ('server.limits = ["6 bananas"]', "server.limits[0]: '6 bananas' is not understood"),
+        ('server.limits = ["$5/day"]', "server.limits[0]: dollar limits are not supported"),
+        ('server.limits = ["5 requests/day", "6 requests/day"]', "server.limits[1]: it counts the same"),
+        ('server.limits = [{ limit = "5 requests/day", mode = "x" }]', "server.limits[0]: the mode of"),
+        ('store.url = "redis+cluster://h"', "store.url: redis+cluster:// is not supported"),
+        ('store.lease = "10ms"', "store.lease: this is too short"),
+        ('cache.url = "memcached://h"', "cache.url: this is no address"),
+        ('cache.max_memory = "1KiB"', "cache.max_entry: one entry is larger than cache.max_memory"),
+        ('models.retired = "redirect"', 'models.retired: "redirect" is not supported'),
+        ('models.aliases = { "a" = "" }', "models.aliases: a model's name in it is empty"),
+        ('models.output_caps = { "m" = 0 }', "models.output_caps: 'm' has 0"),
+        ('endpoints.allow = ["inference", "files"]', "endpoints.allow[1]: the group 'files' is not"),
+        ('endpoints.allow = ["all"]', "endpoints.allow[0]: the group 'all' is not supported"),
+        ("endpoints.allow = []", "endpoints.allow: nothing would be served"),
+        ('endpoints.unknown = "forward"', 'endpoints.unknown: "forward" is not supported'),
+        (UPSTREAM + UPSTREAM, "upstreams[1].name: upstreams[0] has that name"),
+        (UPSTREAM.replace('"o"', '"cache"'), "upstreams[0].name: x-gateway-upstream says that"),
+        (UPSTREAM.replace("https", "ftp"), "upstreams[0].base_url: this is no http address"),
+        (UPSTREAM + "weight = 0", "upstreams[0].weight: 0 is no weight"),
+        (UPSTREAM + "priority = -1", "upstreams[0].priority: -1 is no priority"),
+        (UPSTREAM + 'models = ["*", ""]', "upstreams[0].models[1]: this is empty"),
+        ('[[teams]]\nname = "t{1}"', "teams[0].name: this is no name"),
+        ('[[teams]]\nname = "t"\nlimits = ["x"]', "teams[0].limits[0]: 'x' is not understood"),
+        ('[[teams]]\nname = "t"\n[[teams]]\nname = "t"', "teams[1].name: teams[0] has that name"),
+        ('[[teams]]\nname = "t"\nendpoints = ["audio"]', "teams[0].endpoints[0]: the group 'audio'"),
+        (KEY + KEY.replace("env:K", "env:L"), "keys[1].name: keys[0] has that name"),
+        (KEY.replace('"k"', '""'), "keys[0].name: this is no name"),
+        (KEY + 'team = "nobody"', "keys[0].team: there is no team 'nobody'"),
+        (KEY + 'addresses = ["10.0.0.0/99"]', "keys[0].addresses[0]: '10.0.0.0/99' must be an address"),
+        (KEY + 'expires = "soon"', "keys[0].expires: this is no date"),
+        (KEY.replace("env:K", "env:M"), "keys[0].secret: no secret at env:M"),
+    ],
+)  # fmt: skip
+def test_what_cannot(text: str, complaint: str) -> None:
+    assert (found(text) or [""])[0].startswith(complaint)
+
+
+def test_everything_is_said_at_once() -> None:
+    text = (
+        "server.port = 70000\nserver.workers = 2\n"
+        + UPSTREAM
+        + "weight = 0\n"
+        + KEY
+        + 'team = "x"\nlimits = ["y"]'
+    )
+    assert [complaint.partition(":")[0] for complaint in found(text)] == [
+        "server.port",
+        "server.workers",
+        "upstreams[0].weight",
+        "keys[0].team",
+        "keys[0].limits[0]",
+    ]
+
+
+def test_a_date_without_an_offset_is_utc() -> None:
+    assert expiry("2030-01-01") == expiry("2030-01-01T00:00:00+00:00") == 1_893_456_000_000
+    assert expiry("2030-01-01T01:00:00+01:00") == expiry("2030-01-01T00:00:00Z")

@@ -1,0 +1,216 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import InvalidRequest
+from gateway.policy.endpoints import TABLE
+from gateway.policy.facts import Facts, read
+
+ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
+
+
+def facts(_name: str = "chat.completions", /, **fields: Any) -> Facts:
+    return read(ENDPOINTS[_name], json.dumps({"model": "gpt-4o", **fields}).encode())
+
+
+def refusal(_name: str, body: bytes, engine: str | None = None) -> tuple[str, str | None]:
+    with pytest.raises(InvalidRequest) as caught:
+        read(ENDPOINTS[_name], body, engine)
+    return caught.value.code, caught.value.param
+
+
+def test_a_plain_chat() -> None:
+    body = b'{"model":"gpt-4o","messages":[]}'
+    assert read(ENDPOINTS["chat.completions"], body) == Facts(
+        model="gpt-4o",
+        stream=False,
+        include_usage=None,
+        n=1,
+        max_output=None,
+        store=None,
+        stateful=False,
+        spans={"model": (9, 17), "messages": (29, 31)},
+        size=len(body),
+    )
+
+
+def test_an_escaped_name_is_the_same_name() -> None:
+    assert read(ENDPOINTS["chat.completions"], b' { "mod\\u0065l" : "\\u0067pt" } ').model == "gpt"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 0}, 0),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, 9),
+        ({"max_tokens": 9, "max_completion_tokens": 5}, 9),
+        ({"max_output_tokens": 5}, None),
+        ({"max_tokens": 10**9}, 10**9),
+    ],
+)
+def test_the_clients_own_bound(fields: dict[str, Any], expected: int | None) -> None:
+    assert facts(**fields).max_output == expected
+
+
+def test_a_bound_counts_only_where_the_operation_knows_it() -> None:
+    assert facts("responses", max_output_tokens=7).max_output == 7
+    assert facts("responses", max_tokens=7).max_output is None
+    assert facts("embeddings", max_tokens=7).max_output == 0
+    assert facts("moderations").max_output == 0
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n"])
+@pytest.mark.parametrize(
+    "value", ["-1", '"5"', "1.5", "1.0", "1e400", "true", "[]", "{}", "1000000001", "9" * 5000, "-0"]
+)
+def test_a_bad_number_is_refused_by_its_name(field: str, value: str) -> None:
+    body = f'{{"model":"m","{field}":{value}}}'.encode()
+    assert refusal("chat.completions", body) == (f"invalid_{field}", field)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("chat.completions", {"n": 3}, 3),
+        ("chat.completions", {"n": None}, 1),
+        ("chat.completions", {"n": 128, "best_of": 7}, 128),
+        ("completions", {"n": 2, "best_of": 5}, 5),
+        ("completions", {"best_of": 0}, 1),
+        ("completions", {"n": 2, "prompt": ["a", "b", "c"]}, 6),
+        ("completions", {"n": 2, "prompt": [1, 2, 3]}, 2),
+        ("completions", {"n": 2, "prompt": [[1, 2], [3]]}, 4),
+        ("completions", {"n": 2, "prompt": []}, 2),
+        ("embeddings", {"n": 5, "input": ["a", "b"]}, 1),
+        ("responses", {"n": 5}, 1),
+    ],
+)
+def test_how_many_choices(name: str, fields: dict[str, Any], expected: int) -> None:
+    assert facts(name, **fields).n == expected
+
+
+@pytest.mark.parametrize(("field", "value"), [("n", 0), ("n", 129), ("best_of", 21)])
+def test_too_many_choices(field: str, value: int) -> None:
+    body = json.dumps({"model": "m", field: value}).encode()
+    assert refusal("completions", body) == (f"invalid_{field}", field)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream", "include_usage"),
+    [
+        ({"stream": True}, True, None),
+        ({"stream": None}, False, None),
+        ({"stream": False, "stream_options": {"include_usage": True}}, False, None),
+        ({"stream": True, "stream_options": None}, True, None),
+        ({"stream": True, "stream_options": {}}, True, None),
+        ({"stream": True, "stream_options": {"include_usage": None}}, True, None),
+        ({"stream": True, "stream_options": {"include_usage": False}}, True, False),
+        ({"stream": True, "stream_options": {"x": 1, "include_usage": True}}, True, True),
+    ],
+)
+def test_streams(fields: dict[str, Any], stream: bool, include_usage: bool | None) -> None:
+    found = facts(**fields)
+    assert (found.stream, found.include_usage) == (stream, include_usage)
+
+
+def test_an_operation_that_does_not_stream_leaves_the_word_alone() -> None:
+    assert facts("embeddings", stream="yes").stream is False
+
+
+@pytest.mark.parametrize("model", [None, "", 5, ["m"], "a\nb", "a\x00", "a\u202eb", "m" * 257])
+def test_a_bad_model(model: Any) -> None:
+    body = json.dumps({"model": model}).encode()
+    assert refusal("chat.completions", body) == ("invalid_model", "model")
+
+
+def test_the_engine_in_the_path_is_the_model() -> None:
+    endpoint = ENDPOINTS["completions"]
+    assert read(endpoint, b'{"prompt":"x"}', "ada").model == "ada"
+    assert read(endpoint, b'{"model":"ada"}', "ada").model == "ada"
+    assert refusal("completions", b'{"model":"gpt-4o"}', "ada") == ("invalid_model", "model")
+    assert refusal("completions", b"{}", "a\nb") == ("invalid_model", "model")
+
+
+def test_a_missing_model() -> None:
+    assert refusal("chat.completions", b"{}") == ("missing_model", "model")
+    assert read(ENDPOINTS["moderations"], b'{"input":"x"}').model is None
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (b"", ("invalid_json", None)),
+        (b"{", ("invalid_json", None)),
+        (b'{"model":"a","model":"b"}', ("duplicate_key", "model")),
+        (b'{"model":"a","x":1,"x":1}', ("duplicate_key", "x")),
+        (b'{"model":"a","stream":1}', ("invalid_stream", "stream")),
+        (b'{"model":"a","store":"no"}', ("invalid_store", "store")),
+        (b'{"model":"a","stream":true,"stream_options":[]}', ("invalid_stream_options", "stream_options")),
+        (
+            b'{"model":"a","stream":true,"stream_options":{"include_usage":1}}',
+            ("invalid_stream_options", "stream_options"),
+        ),
+        (
+            b'{"model":"a","stream":true,"stream_options":{"include_usage":true,"include_usage":false}}',
+            ("duplicate_key", "stream_options.include_usage"),
+        ),
+    ],
+)
+def test_refusals(body: bytes, refused: tuple[str, str | None]) -> None:
+    assert refusal("chat.completions", body) == refused
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"previous_response_id": "resp_1"},
+        {"conversation": {"id": "conv_1"}},
+        {"conversation": "conv_1"},
+        {"background": True},
+        {"prompt": {"id": "pmpt_1"}},
+    ],
+)
+def test_a_response_that_builds_on_more_than_its_body(fields: dict[str, Any]) -> None:
+    assert facts("responses", **fields).stateful
+    assert not facts("responses", **dict.fromkeys(fields)).stateful
+
+
+def test_a_completions_prompt_is_no_state() -> None:
+    assert not facts("completions", prompt="x").stateful
+    assert not facts("responses", background=False, input="x").stateful
+
+
+def test_a_request_without_a_body() -> None:
+    assert read(ENDPOINTS["models.list"], b"").model is None
+
+
+def _facts_or_refusal(name: str, body: bytes) -> Facts | InvalidRequest:
+    try:
+        return read(ENDPOINTS[name], body, "m")
+    except InvalidRequest as refused:
+        return refused
+
+
+@given(st.sampled_from(sorted(ENDPOINTS)), st.binary() | st.text().map(str.encode))
+def test_any_bytes_are_facts_or_a_refusal(name: str, body: bytes) -> None:
+    assert _facts_or_refusal(name, body)
+
+
+_FIELDS = st.sampled_from(["n", "best_of", "max_tokens", "stream", "prompt", "store"])
+_VALUES = st.integers() | st.booleans() | st.none() | st.lists(st.text(max_size=3))
+
+
+@given(st.dictionaries(_FIELDS, _VALUES))
+def test_numbers_are_in_their_range_or_refused(fields: dict[str, Any]) -> None:
+    found = _facts_or_refusal("completions", json.dumps(fields).encode())
+    if isinstance(found, InvalidRequest):
+        assert found.param in fields
+        assert found.code == f"invalid_{found.param}"
+    else:
+        prompt = fields.get("prompt")
+        assert 1 <= found.n <= 128 * (len(prompt) if isinstance(prompt, list) and prompt else 1)
+        assert found.max_output is None or 0 <= found.max_output <= 10**9

@@ -1,0 +1,76 @@
+import pytest
+
+from gateway.policy.models import KNOWN, allowed, label, output_cap, upstream_model
+
+ALIASES = {
+    "text-davinci-002": "gpt-6-luna",
+    "gpt-4*": "gpt-4.1",
+    "gpt-4o*": "gpt-4o",
+    "best": "text-davinci-002",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("text-davinci-002", "gpt-6-luna"),
+        ("gpt-4-turbo", "gpt-4.1"),
+        ("gpt-4o-mini", "gpt-4o"),
+        ("best", "text-davinci-002"),
+        ("gpt-5", "gpt-5"),
+        ("gpt-4*", "gpt-4.1"),
+    ],
+)
+def test_aliases(asked: str, sent: str) -> None:
+    assert upstream_model(asked, ALIASES) == sent
+    assert upstream_model(asked, dict(reversed(ALIASES.items()))) == sent
+
+
+@pytest.mark.parametrize(
+    ("model", "cap"),
+    [
+        ("gpt-4o", 16_384),
+        ("gpt-4o-2024-05-13", 4_096),
+        ("gpt-4", 8_192),
+        ("gpt-4.1-mini", 32_768),
+        ("gpt-5.4-nano-2026-03-17", 128_000),
+        ("gpt-5.3-chat-latest", 16_384),
+        ("gpt-5-pro", 272_000),
+        ("o1-mini", 65_536),
+        ("o3-mini", 100_000),
+        ("openai/gpt-4.1", 32_768),
+        ("ft:gpt-4.1:org/x::abc", 32_768),
+        ("ft:", 16_384),
+        ("", 16_384),
+        ("SmolLM2-135M-Instruct", 16_384),
+    ],
+)
+def test_output_caps(model: str, cap: int) -> None:
+    assert output_cap(model, {}) == cap
+
+
+def test_overrides_come_first() -> None:
+    overrides = {"gpt-4o*": 100, "gpt-*": 50, "smol": 2_048}
+    assert output_cap("gpt-4o", overrides) == 100
+    assert output_cap("gpt-5", overrides) == 50
+    assert output_cap("smol", overrides) == 2_048
+
+
+def test_labels_come_from_a_closed_set() -> None:
+    assert label("gpt-4o", ()) == "gpt-4o"
+    assert label("mine", {"mine"}) == "mine"
+    assert label(None, ()) == "none"
+    assert {label(f"gpt-4o-{i}", ()) for i in range(1000)} == {"other"}
+
+
+def test_known_names_are_names() -> None:
+    assert len(KNOWN) > 80
+    assert all(name.isascii() and "*" not in name for name in KNOWN)
+
+
+def test_every_owner_must_allow_a_model() -> None:
+    assert allowed((("*",),), "gpt-4o")
+    assert allowed((("gpt-*",), ("gpt-4o", "o3")), "gpt-4o")
+    assert not allowed((("gpt-*",), ("o3",)), "gpt-4o")
+    assert not allowed(((),), "gpt-4o")
+    assert allowed((), "gpt-4o")

@@ -1,0 +1,115 @@
+"""Bytes out as they came; a broken stream looks broken; a slow reader holds only itself back."""
+
+import asyncio
+import hashlib
+import json as jsonlib
+
+from tests.running import KEY, Running
+from tests.scripted import Scripted, reset, sse
+
+CHAT = "/v1/chat/completions"
+QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+
+
+def delta(text: str, finish: str | None = None) -> dict[str, object]:
+    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+async def test_a_stream_arrives_byte_for_byte_however_it_was_cut(
+    gateway: Running, upstream: Scripted
+) -> None:
+    events = [delta("好"), b": comment\n\n", b"event: x\r\ndata: {}\r\n\r\n", delta("🙂", "stop")]
+    digests = set()
+    for number, chunking in enumerate(("whole", "event", 1, 3)):
+        upstream.plan(sse(events, chunking=chunking))  # type: ignore[arg-type]
+        async with gateway.post(CHAT, QUESTION | {"seed": number}) as answer:
+            digests.add(hashlib.sha256(await answer.read()).hexdigest())
+    assert len(digests) == 1
+
+
+async def test_events_arrive_as_they_come(gateway: Running, upstream: Scripted) -> None:
+    more = asyncio.Event()
+    upstream.plan(sse([delta("a"), more, delta("b", "stop")]))
+    async with gateway.post(CHAT, QUESTION) as answer:
+        first = await answer.content.readuntil(b"\n\n")
+        assert jsonlib.loads(first[6:])["choices"][0]["delta"]["content"] == "a"
+        more.set()
+        assert (await answer.read()).endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_stream_that_breaks_ends_with_an_error_event_and_a_cut(
+    gateway: Running, upstream: Scripted
+) -> None:
+    for end in ("reset", "cut", "clean"):
+        # Half an event is on the wire when it breaks: the client must not have to parse it.
+        upstream.plan(sse([delta("a"), b'data: {"choices":[{"ind'], end=end))  # type: ignore[arg-type]
+        text = await _raw_answer(gateway, QUESTION | {"seed": end})
+        events = [part for part in _unchunked(text).split(b"\n\n") if part]
+        assert [set(jsonlib.loads(part[6:])) for part in events][-1] == {"error"}
+        assert jsonlib.loads(events[-1][6:])["error"]["code"] == "upstream_protocol_error"
+        assert not text.endswith(b"0\r\n\r\n"), "a broken stream must not look whole"
+        assert b"[DONE]" not in text
+
+
+async def test_a_refused_connection_leaves_the_connection_usable(
+    gateway: Running, upstream: Scripted
+) -> None:
+    upstream.plan(reset)
+    async with gateway.post(CHAT, QUESTION) as answer:
+        assert answer.status == 502
+    upstream.plan()
+    async with gateway.post(CHAT, QUESTION) as answer:
+        assert answer.status == 200
+
+
+async def test_a_reader_that_reads_nothing_holds_only_its_own_upstream_back(
+    gateway: Running, upstream: Scripted
+) -> None:
+    event = delta("x" * 10_000)
+    upstream.plan(sse([event] * 3_000))
+    reader, writer = await _asked(gateway, QUESTION, cache="bypass")
+    await reader.readuntil(b"\r\n\r\n")
+    async with gateway.post(CHAT, QUESTION, x_gateway_cache="bypass") as answer:
+        whole = len(await answer.read())
+    # Another client has had all of it meanwhile. Had the gateway taken in what nobody reads, this upstream
+    # would have been done with it too, and would not notice that the client leaves.
+    writer.transport.abort()
+    await upstream.disconnected()
+    assert whole > 30_000_000
+
+
+async def _asked(
+    gateway: Running, body: object, cache: str = "use"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", gateway.app.listeners.public_port, limit=2**16
+    )
+    data = jsonlib.dumps(body).encode()
+    writer.write(
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nx-gateway-cache: {cache}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+        + data
+    )
+    return reader, writer
+
+
+async def _raw_answer(gateway: Running, body: object) -> bytes:
+    reader, writer = await _asked(gateway, body)
+    text = b""
+    try:
+        while data := await reader.read(65536):
+            text += data
+    except ConnectionResetError:
+        pass
+    writer.close()
+    return text
+
+
+def _unchunked(text: bytes) -> bytes:
+    _, _, rest = text.partition(b"\r\n\r\n")
+    out = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        out, rest = out + rest[:length], rest[length + 2 :]
+    return out

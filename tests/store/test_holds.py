@@ -1,0 +1,90 @@
+"""What the contract does not say of the holds in Redis: what is kept where, for how long, and what is not."""
+
+from gateway.policy.records import Claim, Limit, Unit, Window
+from gateway.store import keyspace
+from gateway.store.holds import EXPIRED_MS, KEPT_MS, TOMBSTONE_MS
+from gateway.store.keyspace import Keyspace
+from gateway.store.redis import RedisStore
+from tests.store.servers import NOW, Connect, Server
+
+LEASE, HOUR, DAY = 30_000, 3_600_000, 86_400_000
+BASE = Keyspace().base("research")
+TOKENS = Limit("100 tokens/minute", Unit.TOKENS, 100, Window.MINUTE, "key:a")
+DOLLARS = Limit("$5/day", Unit.DOLLARS, 500, Window.DAY, "key:a")
+TOTAL = Limit("$5/total", Unit.DOLLARS, 500, Window.TOTAL, "key:a")
+SLOTS = Limit("1 concurrent", Unit.SLOTS, 1, None, "key:a")
+
+
+def lifetime(server: Server, key: str) -> int:
+    """Milliseconds; -1: for ever; -2: there is no such key."""
+    return int(server.tell(f"PTTL {key}")[1:])
+
+
+async def test_a_refusal_leaves_nothing_behind(server: Server, store: RedisStore) -> None:
+    assert not (
+        await store.holds.reserve("research", "h", "admit", [Claim(TOKENS, 101, True)], NOW, LEASE)
+    ).admitted
+    assert server.tell("DBSIZE") == b":0"
+
+
+async def test_counters_outlive_their_windows_and_the_total_never_ends(
+    server: Server, store: RedisStore
+) -> None:
+    claims = [Claim(limit, 1, True) for limit in (TOKENS, DOLLARS, TOTAL)]
+    await store.holds.reserve("research", "h", "admit", claims, NOW, LEASE)
+    left = DAY - NOW % DAY
+    assert KEPT_MS - HOUR < lifetime(server, keyspace.limit(BASE, TOKENS.id)) <= KEPT_MS
+    assert 0 <= KEPT_MS + left - lifetime(server, keyspace.limit(BASE, DOLLARS.id, "day-2026-09-21")) < HOUR
+    assert lifetime(server, keyspace.limit(BASE, TOTAL.id, "total")) == -1
+
+
+async def test_an_open_hold_never_ends_by_itself_and_an_ended_one_does(
+    server: Server, store: RedisStore
+) -> None:
+    key = keyspace.holds(BASE)
+    for hold in ("settled", "expired"):
+        await store.holds.reserve("research", hold, "admit", [Claim(TOKENS, 1, True)], NOW, LEASE)
+        assert lifetime(server, key + hold) == -1
+    await store.holds.settle("research", "settled", {}, NOW)
+    assert 0 < lifetime(server, key + "settled") <= TOMBSTONE_MS
+    assert server.tell(f"HLEN {key}settled") == b":1"
+    await store.holds.expire(NOW + LEASE)
+    assert TOMBSTONE_MS < lifetime(server, key + "expired") <= EXPIRED_MS
+    assert server.tell(f"EXISTS {keyspace.leases(BASE)}") == b":0"
+
+
+async def test_lapsed_places_are_swept_by_the_next_who_takes_one(server: Server, store: RedisStore) -> None:
+    for number in range(5):
+        now = NOW + number * LEASE
+        await store.holds.reserve("research", f"h{number}", "admit", [Claim(SLOTS, 1, True)], now, LEASE)
+    assert server.tell(f"ZCARD {keyspace.limit(BASE, SLOTS.id)}") == b":1"
+
+
+async def test_shards_spread_over_tags_and_all_are_swept(server: Server, connect: Connect) -> None:
+    store = await connect(server.url, tags=4)
+    for number in range(12):
+        team, hold = f"team-{number}", f"h{number}"
+        assert (
+            await store.holds.reserve(team, hold, "admit", [Claim(SLOTS, 1, True)], NOW + number % 2, LEASE)
+        ) is not None
+    assert all(server.tell(f"EXISTS {keyspace.leases(base)}") == b":1" for base in Keyspace(4).bases)
+    assert await store.holds.expire(NOW + 2 * LEASE) > 0
+    assert await store.holds.expire(NOW + 2 * LEASE) == 0
+
+
+async def test_a_dispatch_of_an_unknown_hold_makes_none(server: Server, store: RedisStore) -> None:
+    store.holds.dispatch("research", "unknown")
+    await store.ping()
+    assert server.tell("DBSIZE") == b":0"
+
+
+async def test_many_holds_are_renewed_in_batches(store: RedisStore) -> None:
+    names = [f"h{number}" for number in range(230)]
+    for name in names:
+        await store.holds.reserve("research", name, "admit", [], NOW, LEASE)
+    assert await store.holds.renew("research", names, NOW + 1, LEASE) == 230
+    assert await store.holds.expire(NOW + LEASE) == 0
+
+
+async def test_the_standings_of_no_limits_are_none(store: RedisStore) -> None:
+    assert await store.holds.standings("research", [], NOW) == ()

@@ -1,0 +1,70 @@
+"""What the tests of the upstream room share: one transport in front of one scripted upstream."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.exchange import Outbound, Reply
+from gateway.settings import Duration, Upstream
+from gateway.upstream.secrets import Secret
+from gateway.upstream.transport import Transport
+from tests.scripted import Scripted
+
+CANARY = "sk-canary-4f1d"
+PROMPT = "prompt-canary-77ab"
+BODY = b'{"model":"m","messages":[{"role":"user","content":"prompt-canary-77ab"}]}'
+
+
+class Bench:
+    """A started transport to one upstream named `up`, and the outcomes it told."""
+
+    def __init__(self, base_url: str, **settings: Any) -> None:
+        self.outcomes: list[tuple[str, str]] = []
+        upstream = Upstream(name="up", base_url=base_url, api_key="env:K", **settings)
+        self.transport = Transport(
+            [upstream],
+            {"up": Secret(CANARY, "env:K")},
+            lambda name, outcome: self.outcomes.append((name, outcome)),
+        )
+
+    async def open(self, path: str = "/chat/completions", body: bytes = BODY, **more: Any) -> Reply:
+        headers = more.get("headers", (("content-type", "application/json"), ("accept-encoding", "identity")))
+        return await self.transport.open("up", Outbound(more.get("method", "POST"), path, headers, body))
+
+    async def ask(self, **more: Any) -> tuple[int, bytes]:
+        """The whole answer."""
+        reply = await self.open(**more)
+        try:
+            return reply.status, await read(reply)
+        finally:
+            reply.close()
+
+
+async def read(reply: Reply) -> bytes:
+    return b"".join([data async for data in reply.body])
+
+
+@asynccontextmanager
+async def bench_at(base_url: str, **settings: Any) -> AsyncIterator[Bench]:
+    bench = Bench(base_url, **{"connect_timeout": Duration(5), **settings})
+    await bench.transport.start()
+    try:
+        yield bench
+    finally:
+        await bench.transport.close()
+
+
+At = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+@pytest.fixture
+def at() -> At:
+    return bench_at
+
+
+@pytest.fixture
+async def bench(upstream: Scripted) -> AsyncIterator[Bench]:
+    async with bench_at(upstream.base_url) as made:
+        yield made

@@ -1,0 +1,20 @@
+"""Waiting for what must come, without a guess at how long it takes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+PATIENCE = 30.0  # seconds after which what has not come has failed
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; looked at again and again."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    """Ask again until the answer is the one that is wanted."""
+    async with asyncio.timeout(PATIENCE):
+        while await ask() != wanted:
+            await asyncio.sleep(0.02)

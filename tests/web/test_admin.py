@@ -1,0 +1,78 @@
+from typing import Any
+
+import pytest
+
+from tests.running import ADMIN_KEY, KEY, Running
+from tests.web.raw import CANARY, Raw, ask
+
+
+async def call(gateway: Running, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async with gateway.admin(method, "/admin/v1" + path, body) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [f"Authorization: Bearer {CANARY}"],
+        [f"Authorization: Bearer {KEY}"],
+        [f"Authorization: Bearer {ADMIN_KEY}", f"Authorization: Bearer {ADMIN_KEY}"],
+        [f"api-key: {ADMIN_KEY}"],
+    ],
+)
+async def test_without_the_admin_key_nothing_is_shown(gateway: Running, fields: list[str]) -> None:
+    port = gateway.app.listeners.admin_port
+    for path in ("/admin/v1/keys", "/admin/v1/no-such-call"):
+        response = await ask(port, "\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]))
+        assert (response.status, response.code) == (401, "invalid_api_key")
+        assert b"admin key" in response.body
+        assert CANARY.encode() not in response.body
+
+
+async def test_before_the_admin_key_is_known_nobody_is_told_that_theirs_is_wrong(gateway: Running) -> None:
+    server = gateway.app.listeners._admin._server
+    assert server is not None
+    from gateway.errors import StoreUnavailable
+    from gateway.web.admin import authorize
+
+    async def handler(request: Any) -> None:
+        authorize(request, None)
+
+    server._handler = handler
+    async with Raw(gateway.app.listeners.admin_port) as client:
+        await client.send(f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CANARY}\r\n\r\n")
+        assert (await client.response()).code == StoreUnavailable.code
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/usage"),
+        ("GET", "/ledger"),
+        ("POST", "/cache/explain"),
+        ("DELETE", "/cache"),
+        ("POST", "/keys/a/rotate"),
+        ("GET", "/openapi.json"),
+    ],
+)
+async def test_what_is_not_supported_says_so(gateway: Running, method: str, path: str) -> None:
+    status, body = await call(gateway, method, path)
+    assert (status, body["error"]["code"]) == (404, "unknown_url")
+    assert "does not support" in body["error"]["message"]
+
+
+async def test_upstreams(gateway: Running) -> None:
+    status, body = await call(gateway, "GET", "/upstreams")
+    assert status == 200
+    (upstream,) = body["data"]
+    assert (upstream["name"], upstream["up"]) == ("scripted", None)
+    async with gateway.get("/v1/models") as answer:
+        assert answer.status == 200
+        await answer.read()
+    assert (await call(gateway, "GET", "/upstreams"))[1]["data"][0]["up"] is True
+
+
+async def test_the_openai_api_is_not_on_the_admin_listener(gateway: Running) -> None:
+    async with gateway.session.get(gateway.admin_url + "/v1/models") as answer:
+        assert answer.status == 404
