@@ -44,9 +44,10 @@ format: .venv/.test ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: .venv/.test ## write docs/cli.md and the dashboard anew
+docs: .venv/.test ## write docs/cli.md, the dashboard and the picture anew
 	@$(BIN)/python docs/generate_cli.py
 	@$(BIN)/python deploy/grafana/generate.py
+	@$(BIN)/python docs/generate_picture.py
 
 clean: ## remove the virtual environments and caches; gateway-data stays
 	rm -rf .venv $(LEGACY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

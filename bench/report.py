@@ -64,7 +64,7 @@ def remarks(results: Results) -> list[str]:
 
 def _explained(results: Results) -> Iterator[str]:
     yield f"{results.machine}. {results.cores}."
-    yield "In brackets: how many times the bare relay's. Each number is the best of its rounds, p99 their median."
+    yield "In brackets: how many times the bare relay's. Numbers are best of all rounds, p99 the median."
     if DIRECT in results.plain:
         direct = best_plain(results.plain[DIRECT])
         yield (

@@ -21,10 +21,16 @@ async def drain(gateway: Gateway, seconds: float, hurry: asyncio.Event) -> int:
         waiting = {*gateway.serving, hurried}
         await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
     late = set(gateway.serving)
-    for task in late:
-        task.cancel(DRAINED)
-    if late:
-        await asyncio.wait(late, timeout=_CONCLUDE_SECONDS)
+    await _cut(late)
     hurried.cancel()
     await gateway.tasks.drain(_CONCLUDE_SECONDS)
     return len(late)
+
+
+async def _cut(late: set[asyncio.Task[None]]) -> None:
+    """Once with a word to the client; those whose client does not even take that word, without."""
+    for message in (DRAINED, None):
+        for task in late:
+            task.cancel(message)
+        if late:
+            _, late = await asyncio.wait(late, timeout=_CONCLUDE_SECONDS)

@@ -101,6 +101,14 @@ class RequestTimeout(GatewayError):
     close = True
 
 
+class Conflict(GatewayError):
+    """What is there does not allow it: declared_in_configuration, team_exists, team_in_use."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
 class RequestTooLarge(GatewayError):
     status = 413
     type = "invalid_request_error"

@@ -126,6 +126,7 @@ class Exchange:
     input_tokens: int | None = None  # reserve: estimated
 
     begun: bool = False  # deliver: the head has been sent
+    streaming: bool = False  # deliver: what has begun is a stream, and may be told of an error in it
     status: int = 499  # deliver, refuse: what the client was told; 499 when it was told nothing
     bytes_out: int = 0  # deliver
     first_byte: float | None = None  # deliver: monotonic seconds

@@ -5,14 +5,17 @@
 
 import hashlib
 import json
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway import __version__
 from gateway.configuration.secretchecks import admin_reference
 from gateway.policy.credentials import new_admin_key, new_key
 from gateway.policy.records import KeyRecord
-from gateway.settings import Settings, Upstream
+from gateway.settings import Admin, Settings, Upstream
 from gateway.store.base import Keys
 from gateway.upstream.secrets import resolve
 
@@ -92,7 +95,7 @@ def welcome(
         public, model = _address(settings.server.host, settings.server.port), _model(upstreams)
         parts.append(f'Client key "first", shown this once:\n  {first.client_key}')
         parts.append(_snippet(f"{public}/v1", first.client_key, model))
-    parts.append("More keys: gateway keys create NAME      Stop: Ctrl-C")
+    parts.append(f"More keys: {_admin_command(settings.admin)} keys create NAME      Stop: Ctrl-C")
     return "\n\n".join(parts) + "\n"
 
 
@@ -132,6 +135,14 @@ Or into a shell:
 curl {base_url}/chat/completions \\
   -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
   -d '{body}'"""
+
+
+def _admin_command(admin: Admin) -> str:
+    """The command line as it can be typed here: found by its path, and told where the admin listener is."""
+    called = Path(sys.argv[0])
+    program = str(called) if called.name == "gateway" and shutil.which("gateway") is None else "gateway"
+    address, usual = _address(admin.host, admin.port), _address(Admin().host, Admin().port)
+    return program if address == usual else f"{program} --admin-url {address}"
 
 
 def _model(upstreams: Sequence[Upstream]) -> str:

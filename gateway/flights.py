@@ -1,8 +1,9 @@
 """Identical questions in flight are asked once: one upstream call, any number of readers."""
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from gateway.errors import GatewayError, InternalError
 from gateway.exchange import ClientGone
@@ -58,6 +59,8 @@ class Flight:
     ) -> None:
         """Start the call, in a task of its own. The caller reads it like everybody else."""
         self._task = spawn(self._fly(call), name="flight")
+        # Cancelled before its first step, a task runs no line of its own: it would never say that it ended.
+        self._task.add_done_callback(lambda task: self._end(ClientGone()))
 
     def abandon(self) -> None:
         """The one who announced it may not ask after all (its quota, its leaving): others go on alone."""
@@ -69,8 +72,9 @@ class Flight:
         try:
             self.incoming = await call()
             self._head.set_result(self.incoming)
-            async for piece in self.incoming.pieces():
-                await self._push(piece)
+            async with contextlib.aclosing(self.incoming.pieces()) as pieces:
+                async for piece in pieces:
+                    await self._push(piece)
         except asyncio.CancelledError:
             error = ClientGone()
         except GatewayError as failure:
@@ -84,6 +88,8 @@ class Flight:
             self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
+        if self.ended.is_set():
+            return
         self._error = error
         if not self._head.done():
             self._head.set_exception(error or FlightFailed())
@@ -133,7 +139,7 @@ class Flight:
             self._doomed = True
             self._task.cancel()
 
-    async def pieces(self, reader: object) -> AsyncIterator[Piece]:
+    async def pieces(self, reader: object) -> AsyncGenerator[Piece, None]:
         """The whole answer, live. Raises what ended the call, if it was not the answer's end."""
         while True:
             at = self._readers[reader] - self._dropped
@@ -168,9 +174,12 @@ class Flights:
         return flight if flight is not None and flight.joinable else None
 
     def announce(self, key: bytes) -> Flight:
-        """A new flight. It can be joined under `key`, unless another one is under way there already."""
+        """A new flight, which is the one that can be joined under `key` from now on.
+
+        Another may be under way there, that is being ended or was not fresh enough for this client.
+        """
         flight = Flight(self._window, lambda ended: self._forget(key, ended))
-        self._flights.setdefault(key, flight)
+        self._flights[key] = flight
         return flight
 
     def _forget(self, key: bytes, flight: Flight) -> None:

@@ -1,11 +1,11 @@
 """An answer on its way in from an upstream: read once, metered as it passes, kept if it may be kept."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.errors import UpstreamProtocolError
+from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.exchange import Reply
 from gateway.policy.endpoints import Endpoint
 from gateway.policy.entry import Entry, worth_keeping_plain, worth_keeping_stream
@@ -41,12 +41,11 @@ class Incoming:
 
     stream: bool = False
     complete: bool = False  # the end has been seen, and it was a proper one
-    failed: bool = False  # an error status, or an error event
-    usage: Usage | None = None
     chunks: list[bytes] | None = field(default_factory=list)  # None: too large to keep
     _kept_bytes: int = 0
     _meter: Meter | None = None
     _body: bytes = b""
+    _usage: Usage | None = None
 
     @property
     def status(self) -> int:
@@ -62,11 +61,28 @@ class Incoming:
         return None if self.stream else len(self._body)
 
     @property
+    def usage(self) -> Usage | None:
+        """What the upstream has said so far."""
+        return self._meter.usage if self._meter is not None else self._usage
+
+    @property
+    def failed(self) -> bool:
+        """An error status, or an error event so far."""
+        return self._meter.failed if self._meter is not None else self.status >= 400
+
+    @property
     def output_texts(self) -> list[str]:
-        """What was generated so far, for counting where the upstream never said."""
+        """What was generated so far, for counting where the upstream never said; of much, the beginning."""
         if self._meter is not None:
             return self._meter.texts
         return output_texts(self.endpoint.name, self._body) if self.status < 400 else []
+
+    @property
+    def output_bytes(self) -> int:
+        """How long all that was generated so far is, in UTF-8."""
+        if self._meter is not None:
+            return self._meter.text_bytes
+        return sum(len(text.encode(errors="replace")) for text in self.output_texts)
 
     def entry(self, model: str, now: int) -> Entry | None:
         """What the cache may keep of it (`now` in ms): nothing, unless it is complete and worth keeping."""
@@ -76,7 +92,7 @@ class Incoming:
             mode="stream" if self.stream else "plain",
             status=self.status,
             headers=self.headers,
-            chunks=self.chunks,
+            chunks=list(self.chunks),
             usage=self.usage,
             created=now,
             model=model,
@@ -102,10 +118,9 @@ class Incoming:
             self._meter = Meter(self.endpoint.name, hide_usage=True)
             return
         self._body = await self._read_whole()
-        self.failed = self.status >= 400
         if not self.failed:
             self._check_json(content_type)
-            self.usage = usage_of(self.endpoint.name, self._body)
+            self._usage = usage_of(self.endpoint.name, self._body)
         self.complete = True
         self._record(self._body)
         self._offer()
@@ -128,50 +143,55 @@ class Incoming:
         except (msgspec.DecodeError, RecursionError):
             raise UpstreamProtocolError("The upstream's answer is not valid JSON.") from None
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
         """The answer's bytes, as they came; a stream by whole events.
 
         Raises UpstreamProtocolError when a stream ends before its end: nobody may take it for a whole one.
+        What breaks after its end has broken nothing.
         """
         if self._meter is None:
             yield Piece(self._body)
             return
         splitter = Splitter()
-        async for data in self.reply.body:
-            run: list[bytes] = []
-            for event in splitter.feed(data):
-                shown = self._meter.event(event)
-                self._record(event)
-                if shown is not None:
-                    run.append(shown)
-                    continue
-                if run:
-                    yield Piece(b"".join(run))
-                    run = []
-                yield Piece(event, extra=True)
-            self._note()
-            if run:
-                yield Piece(b"".join(run))
+        try:
+            async for data in self.reply.body:
+                for piece in self._read(self._meter, splitter.feed(data)):
+                    yield piece
+        except GatewayError:
+            if not self.complete:
+                raise
         # What follows the last blank line is an event only if it ends the stream; half of one helps nobody.
         rest = splitter.rest()
-        if rest:
-            self._meter.event(rest)
-            self._record(rest)
-            self._note()
+        last = self._read(self._meter, [rest] if rest else [])
         if not self.complete and not self._meter.finished and not self._meter.failed:
             raise UpstreamProtocolError("The upstream's stream ended before its end.")
         self.complete = True
-        if rest:
-            yield Piece(rest)
+        for piece in last:
+            yield piece
 
-    def _note(self) -> None:
-        """Read the meter after a run of events, and offer the answer to the cache once its end was seen."""
-        assert self._meter is not None
-        self.usage = self._meter.usage
-        self.failed = self._meter.failed
-        if self._meter.ended and not self.complete:
+    def _read(self, meter: Meter, events: Iterable[bytes]) -> list[Piece]:
+        """Meter what has arrived, all of it before any is handed on: whoever leaves now has still caused it.
+
+        The answer is offered to the cache once its end has been seen.
+        """
+        pieces: list[Piece] = []
+        run: list[bytes] = []
+        for event in events:
+            extra = meter.event(event) is None
+            self._record(event)
+            if not extra:
+                run.append(event)
+                continue
+            if run:
+                pieces.append(Piece(b"".join(run)))
+                run = []
+            pieces.append(Piece(event, extra=True))
+        if run:
+            pieces.append(Piece(b"".join(run)))
+        if meter.ended and not self.complete:
             self.complete = True
             self._offer()
+        return pieces
 
     def _offer(self) -> None:
         if self.keep is not None and self.chunks is not None:

@@ -91,6 +91,10 @@ class Upstreams(Protocol):
         """
         ...
 
+    def status(self) -> list[dict[str, Any]]:
+        """What was last seen of each upstream, for the admin API."""
+        ...
+
 
 @dataclass(slots=True)
 class Gateway:

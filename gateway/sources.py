@@ -1,11 +1,12 @@
 """Where an answer's bytes come from: the cache, a call that several read, or a call of one's own."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.flights import Flight
-from gateway.incoming import Incoming
+from gateway.incoming import Incoming, Piece
 
 Pairs = list[tuple[str, str]]
 
@@ -21,6 +22,11 @@ class Source(Protocol):
 
     @property
     def length(self) -> int | None: ...
+
+    @property
+    def failed(self) -> bool:
+        """It is an error, as far as it has been read: by its status, or by an event in the stream."""
+        ...
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes, once."""
@@ -39,6 +45,7 @@ class Stored:
     headers: Pairs
     chunks: Sequence[bytes]
     length: int | None
+    failed: bool = False  # errors are not kept
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         for chunk in self.chunks:
@@ -67,10 +74,12 @@ class Direct:
     def length(self) -> int | None:
         return self.incoming.length
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        async for piece in self.incoming.pieces():
-            if self.show_extra or not piece.extra:
-                yield piece.data
+    @property
+    def failed(self) -> bool:
+        return self.incoming.failed
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        return _shown(self.incoming.pieces(), self.show_extra)
 
     def close(self) -> None:
         self.incoming.close()
@@ -97,10 +106,19 @@ class Shared:
     def length(self) -> int | None:
         return self.incoming.length
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        async for piece in self.flight.pieces(self.reader):
-            if self.show_extra or not piece.extra:
-                yield piece.data
+    @property
+    def failed(self) -> bool:
+        return self.incoming.failed
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        return _shown(self.flight.pieces(self.reader), self.show_extra)
 
     def close(self) -> None:
         self.flight.leave(self.reader)
+
+
+async def _shown(pieces: AsyncGenerator[Piece, None], show_extra: bool) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            if show_extra or not piece.extra:
+                yield piece.data

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import socket
 
 import aiohttp
 import pytest
 
 from gateway.drain import drain
 from tests.conftest import Start
-from tests.running import Running
+from tests.running import KEY, Running
 from tests.scripted import Scripted, hold, sse
 from tests.waiting import until
 
@@ -71,3 +72,41 @@ async def _ask(gateway: Running) -> int:
     async with gateway.post(CHAT, QUESTION) as answer:
         await answer.read()
         return int(answer.status)
+
+
+async def test_a_client_that_takes_nothing_holds_up_neither_the_exit_nor_its_settlement(
+    start: Start, upstream: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.drain._CONCLUDE_SECONDS", 0.2)
+    gateway = await start(limits='["5 concurrent"]')
+    upstream.plan(sse([DELTA | {"pad": "x" * 100_000}] * 300))
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect(("127.0.0.1", gateway.app.listeners.public_port))
+    reader, writer = await asyncio.open_connection(sock=line, limit=4096)
+    body = json.dumps(QUESTION | {"stream": True}).encode()
+    head = [f"POST {CHAT} HTTP/1.1", "Host: x", f"Authorization: Bearer {KEY}"]
+    head += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
+    writer.write("\r\n".join(head).encode() + body)
+    await reader.readuntil(b"\r\n\r\n")
+    await until(lambda: len(gateway.gateway.flights) == 0)  # it is a whole window behind
+    await drain(gateway.gateway, 0, asyncio.Event())
+    assert (gateway.gateway.serving, gateway.gateway.open_holds) == (set(), {})
+    client = gateway.gateway.clients.client("test")
+    assert client is not None
+    now = gateway.gateway.clock.now()
+    assert [s.used for s in await gateway.gateway.holds.standings(client.shard, client.limits, now)] == [0]
+    writer.transport.abort()
+
+
+async def test_all_who_wait_for_one_call_are_told_and_settled(start: Start, upstream: Scripted) -> None:
+    gateway = await start(limits='["5 concurrent"]')
+    upstream.plan(hold(asyncio.Event()))
+    asking = [asyncio.create_task(_ask(gateway)) for _ in range(3)]
+    await upstream.received(1)
+    await until(lambda: gateway.gateway.flights.readers() == 3)
+    assert await drain(gateway.gateway, 0, asyncio.Event()) == 3
+    assert await asyncio.gather(*asking) == [503] * 3
+    await upstream.disconnected()
+    assert (len(gateway.gateway.flights), gateway.gateway.open_holds) == (0, {})
+    assert upstream.calls == 1

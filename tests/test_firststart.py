@@ -164,6 +164,16 @@ def test_later_starts_print_the_addresses_alone() -> None:
     assert "sk-gw-" not in printed
 
 
+def test_the_command_for_more_keys_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Settings(admin=Admin(host="0.0.0.0", port=9001))
+    assert "More keys: gateway --admin-url http://127.0.0.1:9001 keys create" in text(
+        FirstStart(b""), elsewhere
+    )
+    monkeypatch.setattr("sys.argv", [".venv/bin/gateway", "serve"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "More keys: .venv/bin/gateway keys create" in text(FirstStart(b""))
+
+
 def test_the_local_model_beside_others_because_it_was_asked_for() -> None:
     printed = welcome(FirstStart(b""), Settings(), [OPENAI], local=True, chosen=True)
     assert "openai: https://" in printed

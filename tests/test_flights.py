@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.errors import UpstreamProtocolError
+from gateway.errors import InternalError, UpstreamProtocolError
 from gateway.exchange import ClientGone, Reply
 from gateway.flights import Flight, FlightFailed, Flights
 from gateway.incoming import Incoming
 from gateway.policy.endpoints import find
 from gateway.runtime import Tasks
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 ENDPOINT, _ = find("POST", "/v1/chat/completions")
 
@@ -115,13 +115,52 @@ async def test_an_announced_call_that_is_not_made_fails_its_readers(script: Scri
     assert flights.find(b"k") is None
 
 
-async def test_only_the_first_announcement_can_be_joined() -> None:
+async def test_the_newest_announcement_is_the_one_to_join(script: Script) -> None:
     flights = Flights(2**20)
     first = flights.announce(b"k")
     second = flights.announce(b"k")
-    assert flights.find(b"k") is first
+    assert flights.find(b"k") is second
+    first.abandon()
+    assert flights.find(b"k") is second
     second.abandon()
-    assert flights.find(b"k") is first
+    assert (flights.find(b"k"), len(flights)) == (None, 0)
+
+
+async def test_while_a_call_is_being_ended_the_next_one_can_be_joined(script: Script) -> None:
+    flights, tasks = Flights(2**20), Tasks()
+    ending = flights.announce(b"k")
+    reader = ending.enter()
+    ending.launch(script.call, tasks.spawn)
+    await ending.head()
+    ending.leave(reader)
+    following = flights.announce(b"k")
+    await ending.ended.wait()
+    assert flights.find(b"k") is following
+
+
+async def test_a_call_that_is_cancelled_before_its_first_step_has_ended(script: Script) -> None:
+    flights, tasks = Flights(2**20), Tasks()
+    flight = flights.announce(b"k")
+    reader, other = flight.enter(), asyncio.create_task(flight.head())
+    flight.launch(script.call, tasks.spawn)
+    flight.leave(reader)
+    async with asyncio.timeout(PATIENCE):
+        await flight.ended.wait()
+        with pytest.raises(ClientGone):
+            await other
+    assert (len(flights), len(tasks)) == (0, 0)
+
+
+async def test_a_bug_in_the_call_fails_its_readers_in_words(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    flight, tasks = Flights(2**20).announce(b"k"), Tasks()
+    reading = asyncio.create_task(read(flight, flight.enter()))
+    flight.launch(script.call, tasks.spawn)
+    script.queue.put_nowait(ZeroDivisionError("canary"))
+    with pytest.raises(InternalError):
+        await reading
+    assert "canary" not in caplog.text
 
 
 async def test_past_the_window_nobody_joins_and_the_slowest_holds_the_upstream_back(script: Script) -> None:

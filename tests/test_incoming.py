@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import UpstreamProtocolError
 from gateway.exchange import Reply
@@ -30,6 +32,7 @@ def delta(text: str, finish: str | None = None) -> bytes:
     )
 
 
+REASONED = delta("a", "stop")
 EXTRA = b"data: " + dump({"choices": [], "usage": USAGE}) + b"\n\n"
 DONE = b"data: [DONE]\n\n"
 
@@ -136,3 +139,82 @@ async def test_too_large_to_keep_still_passes() -> None:
     await answer.begin(asked_for_stream=True)
     assert len(await drained(answer)) == 2
     assert (answer.chunks, kept) == (None, [])
+
+
+@given(
+    cuts=st.lists(st.integers(1, 40), max_size=12),
+    end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    more=st.lists(st.sampled_from([b": comment", b"event: x", b"id: 7", b"data:x\ndata: y"]), max_size=4),
+)
+async def test_a_client_gets_all_bytes_but_the_usage_event_at_every_cut(
+    cuts: list[int], end: bytes, more: list[bytes]
+) -> None:
+    events = [delta("\u597d"), *(line + b"\n\n" for line in more), REASONED, EXTRA, DONE]
+    whole = b"".join(event.replace(b"\n", end) for event in events)
+    parts, rest = [], whole
+    for size in cuts:
+        parts.append(rest[:size])
+        rest = rest[size:]
+    answer = stream(*parts, rest)
+    await answer.begin(asked_for_stream=True)
+    pieces = await drained(answer)
+    assert b"".join(data for data, _ in pieces) == whole
+    shown = b"".join(data for data, extra in pieces if not extra)
+    assert shown == whole.replace(EXTRA.replace(b"\n", end), b"")
+
+
+async def test_what_has_arrived_is_metered_even_if_nobody_takes_it() -> None:
+    answer = stream(REASONED + EXTRA + DONE)
+    await answer.begin(asked_for_stream=True)
+    await anext(answer.pieces())
+    assert (answer.usage and answer.usage.total, answer.complete) == (7, True)
+
+
+async def test_the_usage_event_is_extra_also_as_the_last_words() -> None:
+    answer = stream(REASONED, EXTRA.removesuffix(b"\n\n"))
+    await answer.begin(asked_for_stream=True)
+    assert [extra for _, extra in await drained(answer)] == [False, True]
+
+
+async def test_what_breaks_after_the_proper_end_has_broken_nothing() -> None:
+    for last, broken in ((DONE, False), (REASONED, True)):
+
+        async def body(last: bytes = last) -> AsyncIterator[bytes]:
+            yield last
+            raise UpstreamProtocolError("reset")
+
+        reply = Reply(200, {"content-type": "text/event-stream"}, body(), lambda: None, "up")
+        answer = Incoming(ENDPOINT, reply, max_answer=2**20, max_entry=2**20)
+        await answer.begin(asked_for_stream=True)
+        if broken:
+            with pytest.raises(UpstreamProtocolError):
+                await drained(answer)
+        else:
+            assert await drained(answer) == [(last, False)]
+
+
+@pytest.mark.parametrize(
+    ("stated", "total"),
+    [
+        ([USAGE, USAGE | {"completion_tokens": 9}], 12),
+        ([USAGE, USAGE | {"completion_tokens": -1}], 7),
+        ([USAGE, USAGE | {"completion_tokens": 10**18}], 7),
+        ([{"prompt_tokens": "3"}], None),
+        ([None], None),
+    ],
+)
+async def test_the_last_usage_that_can_be_believed_counts(stated: list[object], total: int | None) -> None:
+    events = [b"data: " + dump({"choices": [], "usage": one}) + b"\n\n" for one in stated]
+    answer = stream(REASONED, *events, DONE)
+    await answer.begin(asked_for_stream=True)
+    await drained(answer)
+    assert (answer.usage.total if answer.usage else None) == total
+
+
+async def test_usage_beside_the_last_choice_is_read_and_shown() -> None:
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    last = b"data: " + dump({"choices": [choice], "usage": USAGE}) + b"\n\n"
+    answer = stream(last, DONE)
+    await answer.begin(asked_for_stream=True)
+    assert await drained(answer) == [(last, False), (DONE, False)]
+    assert answer.usage is not None

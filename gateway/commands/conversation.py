@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.http import exchange, message_of
+from gateway.commands.http import error_of, exchange, message_of
 from gateway.policy.sse import Splitter, data
 
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -60,15 +60,16 @@ class Conversation:
 
 
 def _texts(response: HTTPResponse) -> Iterator[str]:
-    splitter = Splitter()
+    splitter, whole = Splitter(), False
+    # To the very end, beyond [DONE]: who hangs up there looks like one who has left.
     while chunk := response.read1(65536):
         for event in splitter.feed(chunk):
             payload = data(event)
-            if payload == b"[DONE]":
-                return
-            if payload:
+            whole = whole or payload == b"[DONE]"
+            if payload and not whole:
                 yield _delta(payload)
-    raise click.ClickException("the answer was cut off.")
+    if not whole:
+        raise click.ClickException("the answer was cut off.")
 
 
 def _delta(payload: bytes) -> str:
@@ -90,7 +91,7 @@ def _origin(response: HTTPResponse) -> str:
 
 def _failure(response: HTTPResponse) -> str:
     message = message_of(response)
-    if message is None:
-        return f"status {response.status}, and not as a gateway answers. Is --base-url right? It ends in /v1."
+    if message is None or error_of(response) == "unknown_url":
+        return f"status {response.status}, and not as the API answers. Is --base-url right? It ends in /v1."
     wait = response.getheader("retry-after")
     return f"{message} (try again in {wait} s)" if wait else message

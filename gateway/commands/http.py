@@ -43,6 +43,11 @@ def exchange(
         connection.close()
 
 
+def error_of(response: http.client.HTTPResponse) -> str:
+    """The code with which the gateway itself refuses; empty for all other answers."""
+    return response.getheader("x-gateway-error") or ""
+
+
 def message_of(response: http.client.HTTPResponse) -> str | None:
     """The sentence in an answer of OpenAI's error shape; None when it has another."""
     try:
@@ -67,4 +72,5 @@ def _connection(url: str, timeout: float) -> tuple[http.client.HTTPConnection, s
 def _origin(url: str) -> str:
     """The address as it may be shown: without path, query and credentials."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if rest else url
+    host = (rest or url).partition("/")[0].rpartition("@")[2]
+    return f"{scheme}://{host}" if rest else host

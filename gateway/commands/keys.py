@@ -9,6 +9,7 @@ from gateway.commands.printing import print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from gateway.commands.adminapi import AdminApi
+
 _COLUMNS = ("id", "name", "team", "limits", "models", "expires")
 
 
@@ -28,7 +29,8 @@ def keys() -> None:
 @admin_command
 def create(api: "AdminApi", as_json: bool, **given: Any) -> None:
     """Make a key and show it, this once."""
-    made = api.call("POST", "keys", body={name: value for name, value in given.items() if value})
+    body = {name: value for name, value in given.items() if value or name == "name"}
+    made = api.call("POST", "keys", body=body)
     if as_json:
         print_json(made)
         return
@@ -52,7 +54,7 @@ def list_(api: "AdminApi", as_json: bool) -> None:
 @admin_command
 def show(api: "AdminApi", as_json: bool, key_id: str) -> None:
     """Show one key, without its secret."""
-    key = api.call("GET", "keys", key_id)
+    key = _call(api, "GET", key_id)
     if as_json:
         print_json(key)
         return
@@ -64,8 +66,23 @@ def show(api: "AdminApi", as_json: bool, key_id: str) -> None:
 @admin_command
 def revoke(api: "AdminApi", as_json: bool, key_id: str) -> None:
     """Refuse a key from now on, for ever."""
-    answer = api.call("DELETE", "keys", key_id)
+    answer = _call(api, "DELETE", key_id)
     if as_json:
         print_json(answer)
         return
     click.echo(f"The key {key_id} is revoked.")
+
+
+def _call(api: "AdminApi", method: str, key_id: str) -> Any:
+    """The call about one key. People try its name, and the key itself: they are told the id."""
+    from gateway.commands.adminapi import NotFound
+    from gateway.policy.credentials import public_id
+
+    if meant := public_id(key_id):
+        raise click.UsageError(f"that is a key, and a key is shown to nobody. Its id is {meant}.")
+    try:
+        return api.call(method, "keys", key_id)
+    except NotFound:
+        named = [key["id"] for key in api.call("GET", "keys")["data"] if key["name"] == key_id]
+        hint = f"the key of that name has the id {', '.join(named)}." if named else "see `gateway keys list`."
+        raise NotFound(f"there is no key with this id; {hint}") from None

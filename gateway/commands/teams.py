@@ -25,7 +25,8 @@ def teams() -> None:
 @admin_command
 def create(api: "AdminApi", as_json: bool, **given: Any) -> None:
     """Make a team."""
-    made = api.call("POST", "teams", body={name: value for name, value in given.items() if value})
+    body = {name: value for name, value in given.items() if value or name == "name"}
+    made = api.call("POST", "teams", body=body)
     if as_json:
         print_json(made)
         return

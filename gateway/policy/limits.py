@@ -30,8 +30,9 @@ _SUFFIXES = {"": 1, "k": 1_000, "M": 1_000_000}
 _MONEY_WINDOWS = (Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
 _NANO = 10**9
 
-# The store counts in double-precision numbers, and multiplies a rate's amount by its window in milliseconds.
-_EXACT = 2**53
+# The store counts in double-precision numbers, multiplies a rate's amount by its window in milliseconds, and
+# adds two of those.
+_EXACT = 2**52
 _MOST = {Kind.RATE: _EXACT // 3_600_000, Kind.CONCURRENCY: _EXACT // 3_600_000, Kind.BUDGET: _EXACT}
 
 

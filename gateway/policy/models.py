@@ -1,6 +1,7 @@
 """Model names: who may ask for which, what is sent instead, how much it answers, what metrics call it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from gateway.policy.patterns import fits, matches
@@ -78,8 +79,12 @@ def output_cap(model: str, overrides: Mapping[str, int]) -> int:
     A fine-tuned model (`ft:gpt-4o:org::id`) has its base's, and `openai/gpt-4o` what `gpt-4o` has.
     """
     found = _best(overrides, model)
-    if found is None:
-        found = _best(_OUTPUT_CAPS, _base(model))
+    return _known_cap(model) if found is None else found
+
+
+@lru_cache(maxsize=1024)
+def _known_cap(model: str) -> int:
+    found = _best(_OUTPUT_CAPS, _base(model))
     return _DEFAULT_CAP if found is None else found
 
 

@@ -19,13 +19,13 @@ async def deliver(gateway: Gateway, exchange: Exchange, source: Source) -> None:
     try:
         headers = [*source.headers, *own_headers(exchange)]
         await exchange.downstream.start(source.status, headers, source.length)
-        exchange.begun = True
+        exchange.begun, exchange.streaming = True, source.length is None
         async with contextlib.aclosing(source.pieces()) as pieces:
             await _write(gateway, exchange, pieces)
     finally:
         source.close()
     await exchange.downstream.finish()
-    exchange.outcome = Outcome.UPSTREAM_ERROR if source.status >= 400 else Outcome.COMPLETE
+    exchange.outcome = Outcome.UPSTREAM_ERROR if source.failed else Outcome.COMPLETE
 
 
 async def _write(gateway: Gateway, exchange: Exchange, pieces: AsyncGenerator[bytes, None]) -> None:
@@ -40,13 +40,16 @@ async def _write(gateway: Gateway, exchange: Exchange, pieces: AsyncGenerator[by
 
 
 async def refuse(exchange: Exchange, error: GatewayError) -> None:
-    """Say the error: as a status before the first byte, after it as an SSE event and an honest cut."""
+    """Say the error: as a status before the first byte; after it by an honest cut, in a stream told."""
     exchange.error = error
     exchange.outcome = _outcome(exchange, error)
     with contextlib.suppress(ClientGone):
         if exchange.begun:
-            await exchange.downstream.write(sse_of(error))
-            exchange.downstream.abort()
+            try:
+                if exchange.streaming:
+                    await exchange.downstream.write(sse_of(error))
+            finally:
+                exchange.downstream.abort()
             return
         body = body_of(error)
         exchange.status = error.status

@@ -6,7 +6,7 @@ import time
 from gateway.errors import StoreUnavailable, UnknownUrl, UpstreamProtocolError, UpstreamUnreachable
 from gateway.exchange import Exchange, Reply
 from gateway.incoming import Incoming
-from gateway.policy.entry import seal
+from gateway.policy.entry import Entry, seal
 from gateway.runtime import Gateway
 from gateway.sources import Direct, Shared, Source
 
@@ -88,12 +88,13 @@ def keep(gateway: Gateway, exchange: Exchange, answer: Incoming) -> None:
     entry = answer.entry(exchange.sent_model or "", now)
     if entry is None or gateway.answers is None or exchange.cache_key is None:
         return
-    blob = seal(entry, exchange.cache_key, gateway.secret)
-    gateway.tasks.spawn(_put(gateway, exchange.cache_key, blob, now), name="keep answer")
+    gateway.tasks.spawn(_put(gateway, exchange.cache_key, entry, now), name="keep answer")
 
 
-async def _put(gateway: Gateway, key: bytes, blob: bytes, now: int) -> None:
+async def _put(gateway: Gateway, key: bytes, entry: Entry, now: int) -> None:
+    """In a task of its own, so that no fault in here can be the answer's."""
     assert gateway.answers is not None
+    blob = seal(entry, key, gateway.secret)
     # The store counts and logs its own failures; the answer is served all the same.
     with contextlib.suppress(StoreUnavailable):
         await gateway.answers.put(key, blob, gateway.settings.cache.ttl.ms, now)

@@ -20,7 +20,7 @@ def ask(gateway: Gateway, exchange: Exchange) -> None:
     """
     if gateway.answers is None or exchange.facts is None or not exchange.endpoint.cacheable:
         return
-    wanted = wish(exchange.headers)
+    wanted = wish(_said(exchange, "x-gateway-cache", "cache-control"))
     if wanted == "bypass":
         return
     exchange.cache_key = _key(gateway, exchange)
@@ -36,15 +36,20 @@ def _key(gateway: Gateway, exchange: Exchange) -> bytes | None:
     question = canonical(exchange.endpoint.name, exchange.body, exchange.sent_model or "")
     if question is None:
         return None
-    asked = exchange.headers.get("x-gateway-cache-scope")
+    asked = _said(exchange, "x-gateway-cache-scope").get("x-gateway-cache-scope")
     return cache_key(
         gateway.secret,
         scope=scope_of(client.id, client.team, client.cache_scope, asked),
         upstreams=gateway.upstreams.plan(exchange.sent_model),
         endpoint=exchange.endpoint.name,
         question=question,
-        vary=[(name, exchange.headers[name]) for name in VARY if name in exchange.headers],
+        vary=list(_said(exchange, *VARY).items()),
     )
+
+
+def _said(exchange: Exchange, *names: str) -> dict[str, str]:
+    """All values of these headers, several of one as a list (RFC 9110 section 5.3)."""
+    return {name: ", ".join(exchange.header_values(name)) for name in names if name in exchange.headers}
 
 
 async def lookup(gateway: Gateway, exchange: Exchange) -> Source | None:

@@ -9,7 +9,7 @@ import hiredis
 
 from gateway.errors import StoreUnavailable
 
-GRACE = 0.02  # seconds: long enough for the loop to read what came while it was busy itself
+GRACE = 0.02  # seconds: long enough for an answer to what a busy loop wrote late
 
 # What a healthy server says while it cannot serve; anything else that it refuses is our mistake or its setup.
 _UNREADY = frozenset(
@@ -130,8 +130,8 @@ class Wire(asyncio.Protocol):
     def _watch(self) -> None:
         """Look at the oldest call.
 
-        It is given up only if it is still the oldest a moment later: a loop that was busy for long finds its
-        timers due before it has read its sockets.
+        It is given up only if it is still the oldest a moment later: a loop that was busy for long may have
+        written it only now.
         """
         self._timer = None
         if not self._pending:

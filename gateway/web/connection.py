@@ -80,6 +80,11 @@ class Connection(web.RequestHandler):
         super().resume_writing()
         self.writable.set()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each body read, paused or not: a parser run and a system call for nothing.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)

@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 
 from gateway.clients import ClientTable
-from gateway.errors import InvalidRequest, UnknownUrl
+from gateway.errors import Conflict, InvalidRequest, UnknownUrl
 from gateway.policy.credentials import new_key
 from gateway.policy.records import KeyRecord
 from gateway.runtime import Clock, Gateway
 from gateway.store.base import Keys
 from gateway.web.call import Call
-from gateway.web.conflict import Conflict
 from gateway.web.inputs import KeyChange, NewKey, changes, expiry, read
 from gateway.web.views import key_view, standings_view
 

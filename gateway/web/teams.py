@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.clients import ClientTable
-from gateway.errors import UnknownUrl
+from gateway.errors import Conflict, UnknownUrl
 from gateway.policy.records import TeamRecord
 from gateway.runtime import Clock
 from gateway.store.base import Keys
 from gateway.web.call import Call
-from gateway.web.conflict import Conflict
 from gateway.web.inputs import NewTeam, TeamChange, changes, read
 from gateway.web.views import team_view
 

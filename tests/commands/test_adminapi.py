@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from gateway.commands.adminapi import AdminApi
+from gateway.commands.adminapi import AdminApi, NotFound
 from tests.commands.conftest import ADMIN_KEY, Answering
 
 
@@ -36,6 +36,19 @@ def test_a_stranger_is_recognised(server: Answering, status: int, body: bytes) -
     server.answer("GET", "/admin/v1/keys", body, status, location="http://127.0.0.1:1/")
     assert "Is it the admin listener" in failure(server)
     assert len(server.requests) == 1
+
+
+def test_the_public_listener_is_recognised(server: Answering) -> None:
+    error = {"error": {"message": "Unknown URL."}}
+    server.answer("GET", "/admin/v1/keys", error, 404, x_gateway_error="unknown_url")
+    assert "Is it the admin listener" in failure(server)
+
+
+def test_what_is_not_there_can_be_told_apart(server: Answering) -> None:
+    error = {"error": {"message": "There is no such key."}}
+    server.answer("GET", "/admin/v1/keys/x", error, 404, x_gateway_error="key_not_found")
+    with pytest.raises(NotFound, match="no such key"):
+        AdminApi(server.url, ADMIN_KEY).call("GET", "keys", "x")
 
 
 def test_it_does_not_show_its_key() -> None:

@@ -95,6 +95,13 @@ def test_the_model_is_one_that_is_served(server: Answering, served: object, mode
     assert default_model(f"{server.url}/v1", CLIENT_KEY) == model
 
 
+def test_the_gateway_without_the_v1_is_recognised(server: Answering) -> None:
+    error = {"error": {"message": "Unknown URL."}}
+    server.answer("GET", "/models", error, 404, x_gateway_error="unknown_url")
+    with pytest.raises(click.ClickException, match="Is --base-url right"):
+        default_model(server.url, CLIENT_KEY)
+
+
 def test_a_wrong_key_is_said_before_the_chat(server: Answering) -> None:
     server.answer("GET", "/v1/models", {"error": {"message": "Incorrect API key provided."}}, 401)
     with pytest.raises(click.ClickException, match="Incorrect API key"):

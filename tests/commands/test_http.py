@@ -5,7 +5,7 @@ import socket
 import click
 import pytest
 
-from gateway.commands.http import exchange, message_of
+from gateway.commands.http import error_of, exchange, message_of
 from tests.commands.conftest import Answering
 
 
@@ -28,6 +28,19 @@ def test_proxies_are_left_aside(server: Answering, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with exchange("GET", f"{server.url}/", "sk-x", timeout=5) as response:
         assert message_of(response) == "There is no such thing."
+
+
+def test_the_gateways_own_refusals_carry_their_code(server: Answering) -> None:
+    server.answer("GET", "/a", {}, 404, x_gateway_error="unknown_url")
+    server.answer("GET", "/b", {})
+    with exchange("GET", f"{server.url}/a", "sk-x", timeout=5) as response:
+        assert error_of(response) == "unknown_url"
+    with exchange("GET", f"{server.url}/b", "sk-x", timeout=5) as response:
+        assert error_of(response) == ""
+
+
+def test_an_address_is_shown_as_it_was_given() -> None:
+    assert "127.0.0.1:8081 is no address" in refused("user:canary@127.0.0.1:8081/admin/v1/keys").message
 
 
 def test_nobody_listens() -> None:

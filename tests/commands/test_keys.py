@@ -45,6 +45,11 @@ def test_create_sends_nothing_that_was_not_said(server: Answering, call: Call) -
     assert server.requests[0][3] == {"name": "bob"}
 
 
+def test_create_leaves_an_empty_name_to_the_api(server: Answering, call: Call) -> None:
+    call("keys", "create", "")
+    assert server.requests[0][3] == {"name": ""}
+
+
 def test_list_is_a_table(server: Answering, call: Call) -> None:
     server.answer("GET", "/admin/v1/keys", {"object": "list", "data": [ALICE, BOB]})
     lines = call("keys", "list").stdout.splitlines()
@@ -68,6 +73,20 @@ def test_revoke(server: Answering, call: Call) -> None:
     result = call("keys", "revoke", "a/b")
     assert result.stdout == "The key a/b is revoked.\n"
     assert server.requests[0][:2] == ("DELETE", "/admin/v1/keys/a%2Fb")
+
+
+@pytest.mark.parametrize("verb", ["show", "revoke"])
+def test_who_gives_a_name_is_told_the_id(server: Answering, call: Call, verb: str) -> None:
+    server.answer("GET", "/admin/v1/keys", {"data": [ALICE, BOB]})
+    assert "the key of that name has the id 0123456789ab" in call("keys", verb, "alice").stderr
+    assert "gateway keys list" in call("keys", verb, "carol").stderr
+
+
+def test_who_gives_the_key_is_told_the_id_and_it_is_not_sent(server: Answering, call: Call) -> None:
+    result = call("keys", "show", "sk-gw-0123456789ab-canary0123456789")
+    assert result.exit_code == 2
+    assert "Its id is 0123456789ab." in result.stderr
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(

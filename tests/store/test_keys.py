@@ -79,8 +79,17 @@ async def test_a_push_that_is_lost_is_noticed(server: Server, store: RedisStore)
     assert await following(changes) == ALL
     await store.keys.put_key(ALICE)
     assert await following(changes) == Change("key", "a1")
+    await changes.aclose()
+
+
+async def test_a_push_shows_that_one_before_it_was_lost(
+    server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.keys.POLL", 3600.0)
+    changes = store.keys.changes()
+    assert await following(changes) == ALL
     server.tell(f"INCR {keyspace.VERSION}")
-    await store.keys.put_key(BOB)  # its number shows that one is missing
+    await store.keys.put_key(BOB)
     assert await following(changes) == ALL
     await changes.aclose()
 

@@ -56,6 +56,19 @@ def test_the_lock_is_the_programs_own_for_as_long_as_it_runs(tmp_path: Path) -> 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def test_it_waits_until_its_predecessor_has_let_go(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(lock), "/bin/echo", "runs"]
+    with lock.open("w") as predecessor:
+        fcntl.flock(predecessor, fcntl.LOCK_EX)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = psutil.Process(child.pid)
+        while str(lock) not in [file.path for file in process.open_files()]:
+            assert child.poll() is None
+        assert child.poll() is None
+    assert child.communicate(timeout=10)[0] == "runs\n"
+
+
 def test_a_predecessor_that_never_ends_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """The scripts and the plain model do the same, whatever comes in whatever order, repeated or late.
 
-`GATEWAY_PROOF=2000` tries that many histories instead of a few.
+`GATEWAY_PROOF` tries two thousand histories instead of a few.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from gateway.store.redis import RedisStore, open_store
 from tests.store.model import DAY, Model
 from tests.store.servers import NOW, Server, Spawned
 
-PROOF = int(os.environ.get("GATEWAY_PROOF", "60"))
+PROOF = 2000 if os.environ.get("GATEWAY_PROOF") else 60
 TEAM = "research"
 T = TypeVar("T")
 
