@@ -32,10 +32,10 @@ from gateway.store.folder import FolderInUse, FolderUnfit
 from gateway.store.redis import RedisStore, StoreMisconfigured, open_store
 from gateway.telemetry import Telemetry
 from gateway.tokens import TokenCounter
-from gateway.upstream.local import MODEL, LocalModel, LocalModelError
+from gateway.upstream.local import MODEL, NAME, LocalModel, LocalModelError
 from gateway.upstream.secrets import Secret, resolve
 from gateway.upstream.transport import Transport
-from gateway.web.listen import Listeners, listen
+from gateway.web.listen import Listeners, bind_both, listen
 
 Announce = Callable[[str], None]
 
@@ -102,6 +102,9 @@ async def opened(
         tasks, background = Tasks(), Tasks()
         stack.push_async_callback(background.drain, 0)
         stack.push_async_callback(tasks.drain, 0)
+        sockets = bind_both(settings)
+        for bound in sockets:
+            stack.callback(bound.close)
         table = _table(settings, environ)
         telemetry = Telemetry(_label_models(settings), lambda name: table.team(name) is not None)
         store, url = await _open_store(settings, stack, background, telemetry)
@@ -125,9 +128,11 @@ async def opened(
         )
         preparing = Preparation(gateway, store, environ)
         await preparing.attempt()
-        listeners = await listen(gateway, store, preparing.admin_digest)
+        listeners = await listen(gateway, store, preparing.admin_digest, sockets)
         stack.push_async_callback(listeners.close)
-        _announce(announce, _as_bound(settings, listeners), upstreams, preparing.first, chosen=local)
+        if preparing.first is None:
+            announce(f"The store at {url.rpartition('@')[2]} does not answer yet. Waiting for it.")
+        preparing.tell(_welcomer(announce, _as_bound(settings, listeners), upstreams, chosen=local))
         with _background(gateway, store, preparing, background):
             yield App(gateway, listeners, store, url)
 
@@ -194,19 +199,12 @@ def _as_bound(settings: Settings, listeners: Listeners) -> Settings:
     )
 
 
-def _announce(
-    announce: Announce,
-    settings: Settings,
-    upstreams: list[Upstream],
-    first: FirstStart | None,
-    *,
-    chosen: bool,
-) -> None:
-    if first is None:
-        announce(f"The store at {settings.store.url.split('@')[-1]} does not answer yet. Waiting for it.")
-        return
-    remote = [upstream for upstream in upstreams if upstream.name != "local"]
-    announce(welcome(first, settings, remote, local=len(remote) < len(upstreams), chosen=chosen))
+def _welcomer(
+    announce: Announce, settings: Settings, upstreams: list[Upstream], *, chosen: bool
+) -> Callable[[FirstStart], None]:
+    remote = [upstream for upstream in upstreams if upstream.name != NAME]
+    local = len(remote) < len(upstreams)
+    return lambda first: announce(welcome(first, settings, remote, local=local, chosen=chosen))
 
 
 @contextlib.contextmanager

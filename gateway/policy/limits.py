@@ -8,8 +8,8 @@ from typing import Any
 from gateway.policy.records import Kind, Limit, Unit, Window
 
 HOW_TO_WRITE = (
-    "write a limit like '60 requests/minute', '100k tokens/day', '$5/month', '$100/total' or '8 concurrent', "
-    "with ' on gpt-6*, o3*' behind it if it holds for some models only"
+    "write a limit like '60 requests/minute', '100k tokens/day' or '8 concurrent', with ' on gpt-6*, o3*' "
+    "behind it if it holds for some models only"
 )
 
 _LIMIT = re.compile(r"(?P<what>[^\s].*?)(?:\s+on\s+(?P<models>.*))?", re.DOTALL)

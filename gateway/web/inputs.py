@@ -1,5 +1,6 @@
 """What the admin API is sent, and the complaints about it."""
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,11 +15,12 @@ from gateway.policy.quota import parse_limits, unsupported
 from gateway.settings import LimitText
 from gateway.web.call import Call
 
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w][\w .@+\-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Pattern = Annotated[str, Meta(min_length=1, max_length=256)]
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Scope = Literal["private", "team", "all"]
 
+_NAME = re.compile(r"\w[\w .@+\-]*")
 _GROUPS = frozenset(endpoint.group for endpoint in TABLE) | {"all"}
 _MAX_SECONDS = 10**11  # the year 5138: beyond it somebody wrote milliseconds
 
@@ -132,7 +134,13 @@ def _addresses(patterns: Iterable[str]) -> None:
         parse_network(pattern)
 
 
+def _name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError("begin with a letter or a digit; then also spaces and . _ @ + - may follow")
+
+
 _CHECKS: dict[str, Callable[[Any], None]] = {
+    "name": _name,
     "limits": _limits,
     "endpoints": _endpoints,
     "addresses": _addresses,

@@ -1,10 +1,12 @@
 """The two listeners, bound and served."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 
 from gateway.runtime import Gateway
+from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.web.admin import Digest, admin
 from gateway.web.call import Handler
@@ -66,22 +68,28 @@ class Listeners:
         await self._admin.close()
 
 
-async def listen(
-    gateway: Gateway, store: Store, admin_digest: Digest, public_socket: socket.socket | None = None
-) -> Listeners:
-    """Bind both listeners and serve.
-
-    `public_socket` is one that `bind` made, for workers that share it. Raises OSError in words for an address
-    that cannot be had, RuntimeError where aiohttp's C parser is missing.
-    """
-    require_c_parser()
-    settings = gateway.settings
-    front = public_socket or bind(settings.server.host, settings.server.port, "server")
+def bind_both(settings: Settings) -> tuple[socket.socket, socket.socket]:
+    """The public socket and the admin's. Raises OSError in words for an address that cannot be had."""
+    front = bind(settings.server.host, settings.server.port, "server")
     try:
-        back = bind(settings.admin.host, settings.admin.port, "admin")
+        return front, bind(settings.admin.host, settings.admin.port, "admin")
     except OSError:
         front.close()
         raise
+
+
+async def listen(
+    gateway: Gateway,
+    store: Store,
+    admin_digest: Digest,
+    sockets: tuple[socket.socket, socket.socket] | None = None,
+) -> Listeners:
+    """Serve on both sockets, which are bound here unless they come from `bind_both`.
+
+    Raises OSError as that does, and RuntimeError where aiohttp's C parser is missing.
+    """
+    require_c_parser()
+    front, back = sockets or bind_both(gateway.settings)
     open_to_all = Listener(front, _server(gateway, public(gateway), lambda: gateway.draining))
     for_the_admin = Listener(back, _server(gateway, admin(gateway, store, admin_digest), lambda: False))
     await for_the_admin.start()
@@ -103,6 +111,7 @@ def bind(host: str, port: int, section: str) -> socket.socket:
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or "it cannot be had"
-        message = f"cannot listen on {host}:{port} ([{section}] host and port): {reason}"
-        raise OSError(error.errno, message) from None
+        # What asyncio and getaddrinfo say goes on about their arguments.
+        known = error.errno is not None and error.errno > 0 and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno) if known and error.errno else error.strerror or "it cannot be had"
+        raise OSError(f"cannot listen on {host}:{port} ([{section}] host and port): {reason}") from None

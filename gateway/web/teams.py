@@ -55,7 +55,9 @@ class TeamCalls:
             key.id for key in (*self.table.keys(), *(await self.keys.load()).keys) if key.team == record.name
         }
         if members:
-            raise Conflict(f"{len(members)} keys belong to this team: revoke them first.", code="team_in_use")
+            raise Conflict(
+                f"This team still has keys ({len(members)}): revoke them first.", code="team_in_use"
+            )
         await self.keys.delete_team(record.name)
         self.table.put_team(record.name, None)
         await call.answer_json(200, {"name": record.name, "deleted": True})
