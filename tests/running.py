@@ -52,7 +52,7 @@ class Running:
 
     async def concluded(self) -> None:
         """Wait until everything that follows the answers so far is done."""
-        while waiting := [task for task in self.gateway.tasks.running() if "conclude" in task.get_name()]:
+        while waiting := self.gateway.tasks.running():
             await asyncio.wait(waiting)
             await asyncio.sleep(0)
 

@@ -44,6 +44,7 @@ async def test_gateways_on_one_store_share_their_cache(start: Start, upstream: S
     for gateway in (one, two):
         async with gateway.post(CHAT, QUESTION) as answer:
             results.append((answer.headers["x-gateway-cache"], await answer.read()))
+        await gateway.concluded()
     assert [cache for cache, _ in results] == ["miss", "hit"]
     assert results[0][1] == results[1][1]
 
