@@ -30,6 +30,7 @@ test: .venv/.test $(LEGACY)/.openai tools ## install what is missing and run eve
 	exit $$status
 
 proof: export GATEWAY_PROOF := 1
+proof: ARGS += --timeout 1200
 proof: test ## the same tests at full size: more clients, more time
 
 bench: .venv/.test tools ## measure the gateway beside nginx and a bare relay

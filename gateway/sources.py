@@ -86,29 +86,11 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """An answer that several may read. `reader` has entered the flight, and leaves it on `close`."""
+class Shared(Direct):
+    """The same, read by several. `reader` has entered the flight, and leaves it on `close`."""
 
     flight: Flight
     reader: object
-    incoming: Incoming
-    show_extra: bool
-
-    @property
-    def status(self) -> int:
-        return self.incoming.status
-
-    @property
-    def headers(self) -> Pairs:
-        return self.incoming.headers
-
-    @property
-    def length(self) -> int | None:
-        return self.incoming.length
-
-    @property
-    def failed(self) -> bool:
-        return self.incoming.failed
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         return _shown(self.flight.pieces(self.reader), self.show_extra)

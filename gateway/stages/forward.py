@@ -27,7 +27,7 @@ async def forward(gateway: Gateway, exchange: Exchange) -> Source:
     except BaseException:
         flight.leave(reader)
         raise
-    return Shared(flight, reader, incoming, show_extra)
+    return Shared(incoming, show_extra, flight, reader)
 
 
 async def _call(gateway: Gateway, exchange: Exchange) -> Incoming:

@@ -111,7 +111,7 @@ async def _join(gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flig
         if incoming.failed:
             return None
         if incoming.stream == facts.stream:
-            joined = Shared(flight, reader, incoming, bool(facts.include_usage))
+            joined = Shared(incoming, bool(facts.include_usage), flight, reader)
         else:
             joined = await _turned(gateway, exchange, facts, flight, reader)
     except GatewayError:
