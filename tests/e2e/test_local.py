@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
+from tests.legacy import legacy
 from tests.served import Served, gone, served
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(300)]
@@ -26,6 +27,7 @@ async def test_the_first_run(tmp_path: Path) -> None:
             await _a_hit_is_byte_identical(sdk, gateway)
             await _a_stream_and_its_usage(sdk)
             await _the_other_endpoints(sdk)
+        await _a_program_of_2023(gateway, tmp_path)
         children = gateway.children()
         assert len(children) >= 2
     await gone(children)
@@ -76,3 +78,19 @@ async def _the_other_endpoints(sdk: AsyncOpenAI) -> None:
     assert [model.id async for model in sdk.models.list()] == [MODEL]
     response = await sdk.responses.create(model=MODEL, input="Say hi.", max_output_tokens=8)
     assert response.output_text
+
+
+LEGACY = """
+import openai
+completion = openai.Completion.create(engine="text-davinci-002", prompt="Your message", max_tokens=8)
+print(repr(completion.choices[0].text))
+chat = openai.ChatCompletion.create(model="gpt-3.5-turbo", max_tokens=8,
+                                    messages=[{"role": "user", "content": "Hi!"}])
+print(repr(chat.choices[0].message.content))
+"""
+
+
+async def _a_program_of_2023(gateway: Served, folder: Path) -> None:
+    text, said = await legacy(LEGACY, gateway.url + "/v1", gateway.client_key, folder)
+    assert len(text) > 2
+    assert len(said) > 2

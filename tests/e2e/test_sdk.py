@@ -1,7 +1,6 @@
 """The official client, as people use it: sync, async and streaming, against a served gateway."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.legacy import legacy
 from tests.running import KEY, Running
 from tests.scripted import Scripted
 from tests.scripted import json as plain
@@ -129,23 +129,8 @@ except openai.error.InvalidRequestError as error:
 
 @pytest.mark.parametrize("slash", ["", "/"])
 async def test_openai_0_28(gateway: Running, upstream: Scripted, tmp_path: Path, slash: str) -> None:
-    python = os.environ.get("GATEWAY_LEGACY_PYTHON")
-    if not python:
-        if os.environ.get("CI"):
-            pytest.fail("GATEWAY_LEGACY_PYTHON is not set")
-        pytest.skip("needs a Python with openai 0.28 (GATEWAY_LEGACY_PYTHON)")
-    environ = {
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_API_BASE": gateway.url + "/v1" + slash,
-        "PATH": os.environ["PATH"],
-    }
-    process = await asyncio.create_subprocess_exec(
-        python, "-c", LEGACY, env=environ, cwd=tmp_path,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    text, chat, streamed, param = out.decode().splitlines()
+    lines = await legacy(LEGACY, gateway.url + "/v1" + slash, KEY, tmp_path)
+    text, chat, streamed, param = lines
     assert len(text) > 2
     assert chat == streamed
     assert param == "max_tokens"
