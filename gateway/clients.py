@@ -8,7 +8,8 @@ import hashlib
 import logging
 from collections.abc import Iterable
 
-from gateway.errors import InvalidKey, StoreUnavailable
+from gateway.errors import Forbidden, InvalidKey, StoreUnavailable
+from gateway.policy.credentials import valid_address
 from gateway.policy.quota import parse_limits
 from gateway.policy.records import CacheScope, Client, KeyRecord, Limit, TeamRecord
 from gateway.store.base import Change, Keys
@@ -44,6 +45,12 @@ def resolve(
         cache_scope=key.cache_scope or cache_scope,
         tags=key.tags,
     )
+
+
+def check_address(client: Client, peer: str) -> None:
+    """Raises Forbidden for a key that may not be used from there."""
+    if client.addresses and not valid_address(client.addresses, peer):
+        raise Forbidden("This key may not be used from your address.", code="address_not_allowed")
 
 
 class ClientTable:

@@ -50,7 +50,7 @@ async def first_start(
     # Whoever made the admin key makes the client key too, so that one process prints both.
     first = marked if reference else admin_key is not None
     client_key = None
-    if first and not settings.keys and not (await keys.load()).keys:
+    if first and not settings.keys:
         client_key = await _client(keys, entropy, now)
     return FirstStart(admin_digest, admin_key, client_key)
 
@@ -73,8 +73,11 @@ async def _mark(keys: Keys, entropy: Callable[[int], bytes]) -> bool:
     return await keys.secret("first start", mark) == mark
 
 
-async def _client(keys: Keys, entropy: Callable[[int], bytes], now: int) -> str:
+async def _client(keys: Keys, entropy: Callable[[int], bytes], now: int) -> str | None:
+    """The first key, unless there are others; one of its own id was kept by an attempt that broke off."""
     made = new_key(entropy(_ID_BYTES), entropy(_SECRET_BYTES))
+    if any(key.id != made.id for key in (await keys.load()).keys):
+        return None
     await keys.put_key(KeyRecord(id=made.id, name="first", digest=made.digest, created=now))
     return made.key
 

@@ -71,6 +71,16 @@ async def test_of_many_that_start_together_one_has_both_keys_to_show(keys: Keys)
     assert len((await keys.load()).keys) == 1
 
 
+async def test_an_attempt_after_one_that_broke_off_shows_the_same_keys(keys: Keys) -> None:
+    def attempt() -> Awaitable[FirstStart]:
+        return first_start(keys, Settings(), lambda size: b"\x07" * size, environ={}, now=NOW)
+
+    first, again = await attempt(), await attempt()
+    assert first.client_key is not None
+    assert again == first
+    assert len((await keys.load()).keys) == 1
+
+
 class Overtaken:
     """The keys of a store, for a start that is overtaken right after it has made the admin key."""
 

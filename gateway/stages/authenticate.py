@@ -1,8 +1,9 @@
 """Whose key is this, may it come from here, may it use this endpoint? Only headers are read."""
 
+from gateway.clients import check_address
 from gateway.errors import Forbidden
 from gateway.exchange import Exchange
-from gateway.policy.credentials import presented_key, valid_address
+from gateway.policy.credentials import presented_key
 from gateway.runtime import Gateway
 
 
@@ -14,8 +15,7 @@ def authenticate(gateway: Gateway, exchange: Exchange) -> None:
     presented = presented_key(exchange.header_values("authorization"), exchange.header_values("api-key"))
     client = gateway.clients.identify(presented, exchange.arrived)
     exchange.client = client
-    if client.addresses and not valid_address(client.addresses, exchange.peer):
-        raise Forbidden("This key may not be used from your address.", code="address_not_allowed")
+    check_address(client, exchange.peer)
     if exchange.endpoint.group not in client.endpoints and "all" not in client.endpoints:
         raise Forbidden(
             f"This key may not use the group '{exchange.endpoint.group}', which this endpoint belongs to.",

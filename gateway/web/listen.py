@@ -112,6 +112,6 @@ def bind(host: str, port: int, section: str) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         # What asyncio and getaddrinfo say goes on about their arguments.
-        known = error.errno is not None and error.errno > 0 and not isinstance(error, socket.gaierror)
-        reason = os.strerror(error.errno) if known and error.errno else error.strerror or "it cannot be had"
+        number = error.errno or 0  # negative: one of getaddrinfo's own
+        reason = os.strerror(number) if number > 0 else error.strerror or "it cannot be had"
         raise OSError(f"cannot listen on {host}:{port} ([{section}] host and port): {reason}") from None

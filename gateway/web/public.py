@@ -2,9 +2,8 @@
 
 import functools
 
-from gateway.clients import ClientTable
-from gateway.errors import Forbidden
-from gateway.policy.credentials import presented_key, valid_address
+from gateway.clients import ClientTable, check_address
+from gateway.policy.credentials import presented_key
 from gateway.policy.records import Client
 from gateway.runtime import Gateway
 from gateway.web.call import Call, Handler
@@ -50,6 +49,5 @@ async def me(gateway: Gateway, call: Call) -> None:
 def _client(clients: ClientTable, call: Call, now: int) -> Client:
     presented = presented_key(call.header_values("authorization"), call.header_values("api-key"))
     client = clients.identify(presented, now)
-    if not valid_address(client.addresses, call.peer):
-        raise Forbidden("This key may not be used from your address.", code="address_not_allowed")
+    check_address(client, call.peer)
     return client
