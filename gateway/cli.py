@@ -9,9 +9,15 @@ from gateway import __version__
 from gateway.commands.chat import chat
 from gateway.commands.check import check
 from gateway.commands.keys import keys
+from gateway.commands.ledger import ledger
+from gateway.commands.limits import limits
+from gateway.commands.login import login, logout
 from gateway.commands.options import ADMIN_URL
+from gateway.commands.prices import prices
 from gateway.commands.serve import serve
+from gateway.commands.store import store
 from gateway.commands.teams import teams
+from gateway.commands.usage import usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,5 +32,5 @@ def main(context: click.Context, admin_url: str | None) -> None:
     context.obj = admin_url
 
 
-for command in (serve, check, keys, teams, chat):
+for command in (serve, check, keys, teams, chat, login, logout, prices, usage, limits, ledger, store):
     main.add_command(command)

@@ -6,15 +6,19 @@ Built from what `gateway.toml` declares and what the store holds, kept fresh by 
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.errors import Forbidden, InvalidKey, StoreUnavailable
 from gateway.policy.credentials import valid_address
 from gateway.policy.quota import parse_limits
 from gateway.policy.records import CacheScope, Client, KeyRecord, Limit, TeamRecord
-from gateway.store.base import Change, Keys
+from gateway.store.base import Change, Keys, Roster
 
 log = logging.getLogger("gateway")
+
+Trusted = Callable[
+    [], Awaitable[bool]
+]  # whether the store is still the one that it was: `EpochGuard.trusted`
 
 
 def resolve(
@@ -127,6 +131,13 @@ class ClientTable:
     def teams(self) -> list[TeamRecord]:
         return list((self._teams | self._declared_teams).values())
 
+    def stored(self) -> Roster:
+        """What the store held when it was last read: without what is only declared."""
+        return Roster(tuple(self._keys.values()), tuple(self._teams.values()))
+
+    def everybody(self) -> list[Client]:
+        return list(self._clients.values())
+
     def key(self, id: str) -> KeyRecord | None:
         return self._declared_keys.get(id) or self._keys.get(id)
 
@@ -164,7 +175,7 @@ class ClientTable:
         return f"<ClientTable {len(self._clients)} clients, {len(self._teams | self._declared_teams)} teams>"
 
 
-async def follow(table: ClientTable, keys: Keys) -> None:
+async def follow(table: ClientTable, keys: Keys, trusted: Trusted) -> None:
     """Keep the table as the store is, for ever. One task of each process.
 
     While the store is away the table stays as it was: revoking a key needs the store as well.
@@ -172,15 +183,25 @@ async def follow(table: ClientTable, keys: Keys) -> None:
     async for change in keys.changes():
         # A store that goes away now comes back with a change of kind "all".
         with contextlib.suppress(StoreUnavailable):
-            await apply(table, keys, change)
+            await apply(table, keys, change, trusted)
 
 
-async def apply(table: ClientTable, keys: Keys, change: Change) -> None:
-    """Read again what changed. Raises StoreUnavailable."""
+async def apply(table: ClientTable, keys: Keys, change: Change, trusted: Trusted) -> bool:
+    """Read again what changed. Raises StoreUnavailable.
+
+    False: what was read comes from a store that has lost its memory, and was not taken over. Who has a key
+    keeps it then, instead of being told that it is wrong. So the store is asked who it is after it was read.
+    """
     if change.kind == "key":
-        table.put_key(change.id, await keys.key(change.id))
+        key = await keys.key(change.id)
+        if known := await trusted():
+            table.put_key(change.id, key)
     elif change.kind == "team":
-        table.put_team(change.id, await keys.team(change.id))
+        team = await keys.team(change.id)
+        if known := await trusted():
+            table.put_team(change.id, team)
     else:
         roster = await keys.load()
-        table.replace(roster.keys, roster.teams)
+        if known := await trusted():
+            table.replace(roster.keys, roster.teams)
+    return known

@@ -52,6 +52,12 @@ class InvalidRequest(GatewayError):
     code = "invalid_json"
 
 
+class NotPriced(InvalidRequest):
+    """Nobody knows what this costs, and a dollar limit has to: model_not_priced, feature_not_priced."""
+
+    code = "model_not_priced"
+
+
 class BadFraming(InvalidRequest):
     """The HTTP message itself is malformed: answered, then the connection is closed."""
 
@@ -178,6 +184,12 @@ class StoreUnavailable(GatewayError):
 
     def __init__(self, message: str, *, retry_ms: int = 1000) -> None:
         super().__init__(message, retry_ms=retry_ms)
+
+
+class StoreReset(StoreUnavailable):
+    """The store answers, and is not the one whose counters were known: it came back empty, or is another."""
+
+    code = "quota_store_reset"
 
 
 def body_of(error: GatewayError) -> bytes:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.errors import GatewayError
 from gateway.policy.endpoints import Endpoint
 from gateway.policy.facts import Facts
-from gateway.policy.records import Client, Standing, Usage
+from gateway.policy.ledger import Row
+from gateway.policy.records import Claim, Client, Standing, Usage
 
 if TYPE_CHECKING:
     from gateway.flights import Flight
@@ -105,8 +106,9 @@ class Exchange:
     arrived: int  # store time, ms
 
     client: Client | None = None  # authenticate
-    body: bytes = b""  # receive: as the client sent it
+    body: bytes = b""  # receive: as the client sent it, with a bound where a limit puts one (`cap_output`)
     facts: Facts | None = None  # receive
+    tags: Mapping[str, str] = field(default_factory=dict)  # receive: what the request is for
     sent_model: str | None = None  # receive: what the upstream is asked for, after aliases
     outbound: Outbound | None = None  # receive
 
@@ -114,6 +116,13 @@ class Exchange:
     held: bool = False  # admit, reserve: something may have been reserved under that name
     dispatched: bool = False  # forward: the upstream may have been paid
     standings: tuple[Standing, ...] = ()  # admit, reserve
+    claims: tuple[Claim, ...] = ()  # admit, reserve: what the hold is made of
+    claimed: int = 0  # admit: when, ms
+    shared: bool = False  # admit, reserve: by this process's share, because the store was away
+    shadowed: tuple[str, ...] = ()  # admit, reserve: limits in shadow mode that would have refused
+    worst_output: int = 0  # reserve: the most tokens that can be generated
+    worst: int | None = None  # reserve: the most that it can cost, nano-dollars; None: nobody knows
+    lease_row: Row | None = None  # forward: what the ledger gets if nobody settles
 
     cache_key: bytes | None = None  # lookup: None when this question is not to be cached
     cache: str = "bypass"  # lookup: hit, miss, joined or bypass
@@ -122,6 +131,10 @@ class Exchange:
     answer_status: int | None = None  # forward: the upstream's status
     usage: Usage | None = None  # deliver
     incoming: "Incoming | None" = None  # forward: the answer, where this exchange asked for it
+    joined: "Incoming | None" = None  # lookup: the answer to another's call that this one reads along
+    cost: int | None = None  # deliver, settle: nano-dollars; None: not known yet, or never
+    priced: bool = True  # settle: whether the price of what was used is known
+    saved: int = 0  # lookup, settle: what a cached answer would have cost
     flight: "Flight | None" = None  # lookup: the shared call that this exchange leads
     input_tokens: int | None = None  # reserve: estimated
 
@@ -134,6 +147,12 @@ class Exchange:
     upstream_seconds: float = 0.0  # forward, deliver: waiting for the upstream until its first byte
     outcome: Outcome = Outcome.ABANDONED
     error: GatewayError | None = None  # refuse
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model asked for and the one that is sent: a limit on either holds."""
+        asked = self.facts.model if self.facts is not None else self.path_args.get("model")
+        return tuple(dict.fromkeys(model for model in (asked, self.sent_model) if model is not None))
 
     def __repr__(self) -> str:
         who = self.client.id if self.client else "-"

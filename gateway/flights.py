@@ -18,14 +18,16 @@ class Flight:
     """One upstream call whose answer is read live by everybody who asked the same question.
 
     Announced by the one who asks first (before its quota is reserved), launched once it may be sent. The call
-    belongs to nobody's connection: it ends early only when its last reader has left.
+    belongs to nobody's connection: it ends early only when its last reader has left. Even then it is read on,
+    for at most `usage_wait` seconds, if the model is done and only its usage is still to come.
 
     While the answer fits `window` bytes it is kept whole, so that late readers start at its beginning. Past
     that nobody can join any more, and the slowest reader holds the upstream back.
     """
 
-    def __init__(self, window: int, landed: Callable[["Flight"], None]) -> None:
+    def __init__(self, window: int, usage_wait: float, landed: Callable[["Flight"], None]) -> None:
         self._window = window
+        self._usage_wait = usage_wait
         self._landed = landed
         self._pieces: deque[Piece] = deque()
         self._dropped = 0
@@ -35,6 +37,7 @@ class Flight:
         self._room = asyncio.Event()
         self._head: asyncio.Future[Incoming] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+        self._cut: asyncio.TimerHandle | None = None
         self._error: BaseException | None = None
         self._doomed = False  # its last reader has left, and its end is on the way
         self.incoming: Incoming | None = None
@@ -91,6 +94,8 @@ class Flight:
         if self.ended.is_set():
             return
         self._error = error
+        if self._cut is not None:
+            self._cut.cancel()
         if not self._head.done():
             self._head.set_exception(error or FlightFailed())
             self._head.exception()  # with no reader left, nobody else takes it
@@ -135,8 +140,12 @@ class Flight:
         """The last one to leave ends the call, and with it the upstream's work."""
         self._readers.pop(reader, None)
         self._room.set()
-        if not self._readers and self._task is not None and not self.ended.is_set():
-            self._doomed = True
+        if self._readers or self._task is None or self._doomed or self.ended.is_set():
+            return
+        self._doomed = True
+        if self.incoming is not None and self.incoming.owes_usage:
+            self._cut = asyncio.get_running_loop().call_later(self._usage_wait, self._task.cancel)
+        else:
             self._task.cancel()
 
     async def pieces(self, reader: object) -> AsyncGenerator[Piece, None]:
@@ -162,10 +171,11 @@ class Flight:
 
 
 class Flights:
-    """The questions under way in this process, by cache key."""
+    """The questions under way in this process, by cache key. `window`: bytes, `usage_wait`: seconds."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, usage_wait: float) -> None:
         self._window = window
+        self._usage_wait = usage_wait
         self._flights: dict[bytes, Flight] = {}
 
     def find(self, key: bytes) -> Flight | None:
@@ -178,7 +188,7 @@ class Flights:
 
         Another may be under way there, that is being ended or was not fresh enough for this client.
         """
-        flight = Flight(self._window, lambda ended: self._forget(key, ended))
+        flight = Flight(self._window, self._usage_wait, lambda ended: self._forget(key, ended))
         self._flights[key] = flight
         return flight
 

@@ -1,5 +1,7 @@
 """An answer on its way in from an upstream: read once, metered as it passes, kept if it may be kept."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -12,7 +14,7 @@ from gateway.policy.entry import Entry, worth_keeping_plain, worth_keeping_strea
 from gateway.policy.headers import to_client
 from gateway.policy.records import Usage
 from gateway.policy.sse import Splitter
-from gateway.policy.usage import Meter, output_texts, usage_of
+from gateway.policy.usage import Meter, estimate_of, output_texts, usage_of
 
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
@@ -44,6 +46,8 @@ class Incoming:
     chunks: list[bytes] | None = field(default_factory=list)  # None: too large to keep
     _kept_bytes: int = 0
     _meter: Meter | None = None
+    _splitter: Splitter = field(default_factory=Splitter)
+    _closed: bool = False
     _body: bytes = b""
     _usage: Usage | None = None
 
@@ -64,6 +68,23 @@ class Incoming:
     def usage(self) -> Usage | None:
         """What the upstream has said so far."""
         return self._meter.usage if self._meter is not None else self._usage
+
+    def estimate(self, input: int, output: int) -> Usage:
+        """The usage where the upstream states none: these tokens, its tier and the billed calls so far."""
+        if self._meter is not None:
+            return self._meter.estimate(input, output)
+        return estimate_of(self.endpoint.name, self._body, input, output)
+
+    @property
+    def owes_usage(self) -> bool:
+        """The model is done, and what it used is still to come: reading on costs nothing but a moment."""
+        meter = self._meter
+        return (
+            meter is not None
+            and not (self._closed or self.complete or meter.failed)
+            and meter.finished
+            and meter.usage is None
+        )
 
     @property
     def failed(self) -> bool:
@@ -152,16 +173,15 @@ class Incoming:
         if self._meter is None:
             yield Piece(self._body)
             return
-        splitter = Splitter()
         try:
             async for data in self.reply.body:
-                for piece in self._read(self._meter, splitter.feed(data)):
+                for piece in self._read(self._meter, self._splitter.feed(data)):
                     yield piece
         except GatewayError:
             if not self.complete:
                 raise
         # What follows the last blank line is an event only if it ends the stream; half of one helps nobody.
-        rest = splitter.rest()
+        rest = self._splitter.rest()
         last = self._read(self._meter, [rest] if rest else [])
         if not self.complete and not self._meter.finished and not self._meter.failed:
             raise UpstreamProtocolError("The upstream's stream ended before its end.")
@@ -206,6 +226,18 @@ class Incoming:
         else:
             self.chunks.append(data)
 
+    async def finish(self, wait: float) -> None:
+        """Nobody reads it any more: read on, at most `wait` seconds, for a usage that is owed; then close."""
+        try:
+            if self.owes_usage:
+                with contextlib.suppress(GatewayError, TimeoutError):
+                    async with asyncio.timeout(wait):
+                        async for _ in self.pieces():
+                            pass
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of the upstream connection: back to the pool if it was read to its end, else cut."""
+        self._closed = True
         self.reply.close()

@@ -8,11 +8,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.away.epoch import EpochGuard
 from gateway.clients import apply
+from gateway.configuration.secretchecks import admin_reference
 from gateway.errors import StoreUnavailable
 from gateway.firststart import FirstStart, first_start
 from gateway.runtime import Gateway
 from gateway.store.base import Change, Store
+from gateway.upstream.secrets import resolve
 
 _STORE_RETRY_SECONDS = 0.5
 _SEED_BYTES = 32
@@ -22,12 +25,14 @@ _SEED_BYTES = 32
 class Preparation:
     """The shared secret, the admin key and the clients.
 
-    A store that is away delays it; the gateway starts all the same, and is not ready until then.
+    A store that is away delays it, and so does one that has lost its memory: a first start on that would make
+    new keys. The gateway starts all the same, and is not ready until then.
     """
 
     gateway: Gateway
     store: Store
     environ: Mapping[str, str]
+    guard: EpochGuard
     first: FirstStart | None = None
     _told: Callable[[FirstStart], None] | None = None
     _seed: bytes = field(default_factory=lambda: secrets.token_bytes(_SEED_BYTES), repr=False)
@@ -48,9 +53,11 @@ class Preparation:
             await self.finish()
 
     async def finish(self) -> None:
-        """Raises StoreUnavailable."""
+        """Raises StoreUnavailable. What is not done is done in a later attempt."""
         gateway, store = self.gateway, self.store
         gateway.clock.offset = await store.time_offset()
+        if not await self.guard.check():
+            return
         gateway.secret = await store.keys.secret("cache", gateway.secret)
         first = await first_start(
             store.keys,
@@ -59,9 +66,10 @@ class Preparation:
             environ=self.environ,
             now=gateway.clock.now(),
         )
-        await apply(gateway.clients, store.keys, Change("all"))
-        self.first = first
-        self._tell()
+        self.guard.remember_admin(first.admin_digest)
+        if await apply(gateway.clients, store.keys, Change("all"), self.guard.trusted):
+            self.first = first
+            self._tell()
 
     def _entropy(self) -> Callable[[int], bytes]:
         """The same bytes in each attempt: one that broke off has kept hashes of keys not yet shown."""
@@ -79,5 +87,16 @@ class Preparation:
             await self.attempt()
 
     def admin_digest(self) -> bytes | None:
-        """SHA-256 of the admin key; None while nobody can be the admin."""
-        return self.first.admin_digest if self.first is not None else None
+        """SHA-256 of the admin key; None while nobody can be the admin.
+
+        With a store that has lost its memory it is the configured key, or the one of before: somebody has to
+        be able to say what is to become of it.
+        """
+        if self.first is not None:
+            return self.first.admin_digest
+        if self.guard.complaint is None:
+            return None
+        reference = admin_reference(self.gateway.settings, self.environ)
+        if reference:
+            return hashlib.sha256(resolve(reference, self.environ).reveal().encode()).digest()
+        return self.guard.admin_digest

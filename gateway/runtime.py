@@ -3,13 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.alerts import Alerts
+from gateway.away.journal import Journal
+from gateway.away.share import LocalShare
 from gateway.clients import ClientTable
 from gateway.exchange import Outbound, Reply
 from gateway.flights import Flights
+from gateway.learned import Learned
+from gateway.policy.models import KNOWN
+from gateway.policy.windows import Calendar
+from gateway.pricing.book import PriceBook
 from gateway.settings import Settings
 from gateway.store.base import Answers, Holds
 from gateway.telemetry import Telemetry
@@ -110,7 +117,15 @@ class Gateway:
     telemetry: Telemetry
     tasks: Tasks
     clock: Clock
+    calendar: Calendar  # the one that budgets and the ledger's days follow
+    prices: PriceBook
+    learned: Learned
+    share: LocalShare
+    journal: Journal
+    alerts: Alerts
+    trusts_store: Callable[[], bool]  # whether it answers, and is the one whose counters are known
     secret: bytes = field(repr=False)  # keys the cache: shared by all gateways on one store
+    known_models: Collection[str] = KNOWN  # added up by name, whatever becomes of a request for one
     draining: bool = False
     open_holds: dict[str, str] = field(default_factory=dict)  # hold id → shard: whose leases are renewed
     serving: set[asyncio.Task[None]] = field(default_factory=set)  # requests under way, for draining

@@ -4,6 +4,7 @@ A field's comment is its documentation: `docs/configuration.md` has a row for ea
 """
 
 import re
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -40,6 +41,32 @@ class Size(int):
         return cls(float(match[1]) * _BYTES[match[2]])
 
 
+class Dollars(int):
+    """Nano-dollars, written in dollars as a number of at most nine decimals: `2.5`, `0.0001`."""
+
+    @classmethod
+    def parse(cls, number: object) -> "Dollars":
+        return cls(_scaled(number, 10**9))
+
+
+class Factor(int):
+    """Parts per million, written as a number of at most six decimals: `0.5`, `2`."""
+
+    @classmethod
+    def parse(cls, number: object) -> "Factor":
+        return cls(_scaled(number, 10**6))
+
+
+def _scaled(number: object, scale: int) -> int:
+    """The number, as it is written and not as floating point has it, times the scale."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError(f"expected a number, got {number!r}")
+    scaled = Decimal(repr(number)) * scale
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        raise ValueError(f"expected a number with fewer decimals, got {number!r}")
+    return int(scaled)
+
+
 LimitText = str | dict[str, Any]
 
 
@@ -52,6 +79,8 @@ class Server(msgspec.Struct, forbid_unknown_fields=True):
     drain_timeout: Duration = Duration(60)
     limits: list[LimitText] = []
     timezone: str = "UTC"
+    data: str = ""
+    usage_wait: Duration = Duration(2)
     max_body: Size = Size(64 * 2**20)
     max_answer: Size = Size(64 * 2**20)
     header_timeout: Duration = Duration(15)
@@ -68,11 +97,43 @@ class Admin(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, forbid_unknown_fields=True):
-    """Keys and quotas: a server that must not evict."""
+    """Keys, quotas and the ledger: a server that must not evict."""
 
     url: str = "embedded:./gateway-data"
     deadline: Duration = Duration(0.25)
     lease: Duration = Duration(30)
+
+
+Choice = Literal["refuse", "share"]
+
+
+class Away(msgspec.Struct, forbid_unknown_fields=True):
+    """While the store is away: refuse what falls under such a limit, or admit this process's share of it."""
+
+    money: Choice = "refuse"
+    budgets: Choice = "refuse"
+    rates: Choice = "share"
+    concurrency: Choice = "share"
+    replicas: int = 1
+
+
+class Ledger(msgspec.Struct, forbid_unknown_fields=True):
+    """Rows of requests: how many stay in the store, and which database they go to."""
+
+    sink: str = "auto"
+    max_rows: int = 100_000
+    max_age: Duration = Duration(30 * 86400)
+
+
+class Alerts(msgspec.Struct, forbid_unknown_fields=True):
+    """A webhook that is told when so much of a budget (percent) is used, once per window.
+
+    `url` may be a reference to a secret; with `secret`, what is sent is signed.
+    """
+
+    url: str = ""
+    at: list[int] = msgspec.field(default_factory=lambda: [80, 100])
+    secret: str = ""
 
 
 class Upstream(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,12 +148,41 @@ class Upstream(msgspec.Struct, forbid_unknown_fields=True):
     connect_timeout: Duration = Duration(5)
     first_byte_timeout: Duration = Duration(600)
     idle_timeout: Duration = Duration(120)
+    prices: str = "auto"
 
 
 class Models(msgspec.Struct, forbid_unknown_fields=True):
     retired: Literal["keep", "redirect", "refuse"] = "keep"
     aliases: dict[str, str] = {}
     output_caps: dict[str, int] = {}
+
+
+class ModelPrice(msgspec.Struct, forbid_unknown_fields=True, rename={"start": "from"}):
+    """What a model costs: per million tokens of each kind, and per request. It holds from `start` on."""
+
+    input: Dollars | None = None
+    cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
+    output: Dollars | None = None
+    reasoning: Dollars | None = None
+    input_audio: Dollars | None = None
+    cached_audio: Dollars | None = None
+    output_audio: Dollars | None = None
+    input_image: Dollars | None = None
+    cached_image: Dollars | None = None
+    output_image: Dollars | None = None
+    request: Dollars = Dollars(0)
+    start: str = ""
+
+
+class Prices(msgspec.Struct, forbid_unknown_fields=True):
+    """What models cost, where the built-in list is not right."""
+
+    file: str = ""
+    models: dict[str, ModelPrice | list[ModelPrice]] = {}
+    unpriced: ModelPrice | None = None
+    tiers: dict[str, Factor] = {}
+    tools: dict[str, Dollars] = {}
 
 
 class Cache(msgspec.Struct, forbid_unknown_fields=True):
@@ -134,9 +224,13 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     server: Server = msgspec.field(default_factory=Server)
     admin: Admin = msgspec.field(default_factory=Admin)
     store: Store = msgspec.field(default_factory=Store)
+    away: Away = msgspec.field(default_factory=Away)
     upstreams: list[Upstream] = []
     models: Models = msgspec.field(default_factory=Models)
+    prices: Prices = msgspec.field(default_factory=Prices)
     cache: Cache = msgspec.field(default_factory=Cache)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
     endpoints: Endpoints = msgspec.field(default_factory=Endpoints)
     teams: list[Team] = []
     keys: list[Key] = []

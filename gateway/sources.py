@@ -57,7 +57,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """An answer that one client alone reads, straight from the upstream."""
+    """An answer that one client alone reads, straight from the upstream.
+
+    `close` leaves an answer open whose usage is owed: whoever concludes the exchange must await
+    `incoming.finish`, whatever became of the client.
+    """
 
     incoming: Incoming
     show_extra: bool  # the usage event, to a client who asked for it
@@ -82,7 +86,8 @@ class Direct:
         return _shown(self.incoming.pieces(), self.show_extra)
 
     def close(self) -> None:
-        self.incoming.close()
+        if not self.incoming.owes_usage:
+            self.incoming.close()
 
 
 @dataclass(frozen=True, slots=True)

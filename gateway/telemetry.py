@@ -6,9 +6,10 @@ Label values come from closed sets: what a client invents is counted as "other".
 import logging
 import platform
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector
+import msgspec
+from prometheus_client import CollectorRegistry, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
@@ -16,9 +17,14 @@ from gateway.errors import GatewayError
 from gateway.exchange import Exchange, Outcome
 from gateway.observability.accessline import Value, access_line, overhead_seconds
 from gateway.observability.genai import GenAi, first_token_seconds
-from gateway.observability.instruments import NONE, OTHER, Instruments, Tally, status_label
+from gateway.observability.instruments import NONE, OTHER, Instruments, status_label
+from gateway.observability.money import Money
 from gateway.observability.usedlimits import UsedLimits
+from gateway.observability.watches import Watches
+from gateway.policy import ledger
+from gateway.policy.records import Usage
 
+log = logging.getLogger("gateway")
 access_log = logging.getLogger("gateway.access")
 
 # How calls of an upstream end that is not up. An error status is an answer: whoever sent it is.
@@ -26,9 +32,13 @@ _NO_ANSWER = frozenset({"unreachable", "timeout", "protocol_error"})
 # Codes that are no class's own. Whatever else is raised appears when it first happens.
 _MORE_REASONS = ("model_not_allowed", "address_not_allowed", "draining", "upstream_auth")
 _STORE_OPERATIONS = ("reserve", "dispatch", "settle", "release", "renew", "expire", "standings", "get", "put")
+_ALERTS = ("sent", "refused", "failed")
+# A call has none of the rarer kinds, as a rule: those have no series before there is a token of them.
+_KINDS = ("input", "output", "cached", "reasoning")
+_RARE_KINDS = ("cache_write", "input_audio", "output_audio", "input_image", "output_image")
 
 
-class Telemetry:
+class Telemetry(Watches):
     """A registry of its own, and the only one who writes to it.
 
     `known_models` are the names that may be a label, `known_team` says which teams may; both are asked each
@@ -46,8 +56,9 @@ class Telemetry:
         self._known_team = known_team
         self._clock = clock
         self._live: set[Exchange] = set()
-        self.registry = CollectorRegistry()
+        super().__init__(CollectorRegistry())
         self._on = Instruments(self.registry)
+        self._money = Money(self.registry)
         self._gen_ai = GenAi(self.registry)
         self._limits = UsedLimits(clock, most_limits)
         self.registry.register(self._limits)
@@ -64,6 +75,7 @@ class Telemetry:
         on.rejected.touch(_MORE_REASONS)
         on.settlements.touch(("usage", "estimate", "lease"))
         on.store_errors.touch(_STORE_OPERATIONS)
+        on.alerts.touch(_ALERTS)
         on.inflight[("requests",)].set_function(lambda: sum(one.finished is None for one in self._live))
         on.inflight[("streams",)].set_function(lambda: sum(map(_streams, self._live)))
 
@@ -75,9 +87,11 @@ class Telemetry:
         """Count and log one request. Called once, when it has ended and was settled."""
         self._live.discard(exchange)
         finished = self._clock() if exchange.finished is None else exchange.finished
-        model, team = self._model(exchange), self._team(exchange)
+        model = self._model(exchange.sent_model or (exchange.facts.model if exchange.facts else None))
+        team = self._team(exchange.client.team if exchange.client else None)
         self._count(exchange, model, team)
         self._time(exchange, model, finished)
+        self._money.observe(exchange, model, team)
         if exchange.dispatched:
             self._spend(exchange, model, team)
             self._gen_ai.observe(exchange, model, finished)
@@ -104,18 +118,25 @@ class Telemetry:
     def draining(self, draining: bool) -> None:
         self._on.draining.set(draining)
 
-    def expired(self, count: int) -> None:
-        """So many holds were ended because their lease had run out."""
-        self._on.settlements[("lease",)].inc(count)
+    def expired(self, rows: Iterable[bytes]) -> None:
+        """Count holds that were ended because their lease had run out, as `Holds.expire` returns them."""
+        for row in filter(None, rows):
+            self._on.settlements[("lease",)].inc()
+            try:
+                self._charge(ledger.decode(row))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                log.warning("a ledger row of another version is not counted")
 
-    def watch_store(self, up: Callable[[], bool]) -> None:
-        """Show `gateway_store_up`: asked at each scrape, so `up` must not wait. Called once."""
-        Gauge("gateway_store_up", "1 while the store answers.", registry=self.registry).set_function(up)
+    def refunded(self, cost: int) -> None:
+        """A request was settled after its lease had been charged for, at `cost` nano-dollars.
 
-    def watch_log(self, dropped: Callable[[], int]) -> None:
-        """Show `gateway_log_dropped_total`: asked at each scrape. Called once."""
-        text = "Log lines given up because nobody took them in time."
-        self.registry.register(Tally("gateway_log_dropped", text, dropped))
+        `expired` has counted that, and `observe` counts the whole cost: this one is what is in both.
+        """
+        self._money.refunded(cost)
+
+    def alert(self, outcome: str) -> None:
+        """A notice to the webhook has ended: sent, refused (by its answer) or failed (for want of one)."""
+        self._on.alerts[(outcome,)].inc()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All metrics and their content type, in the newest format that `accept` (the header) allows."""
@@ -125,17 +146,15 @@ class Telemetry:
             encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
 
-    def _model(self, exchange: Exchange) -> str:
-        model = exchange.sent_model or (exchange.facts.model if exchange.facts else None)
-        if model is None:
+    def _model(self, name: str | None) -> str:
+        if name is None:
             return NONE
-        return model if model in self._known_models else OTHER
+        return name if name in self._known_models else OTHER
 
-    def _team(self, exchange: Exchange) -> str:
-        team = exchange.client.team if exchange.client else None
-        if team is None:
+    def _team(self, name: str | None) -> str:
+        if name is None:
             return NONE
-        return team if self._known_team(team) else OTHER
+        return name if self._known_team(name) else OTHER
 
     def _count(self, exchange: Exchange, model: str, team: str) -> None:
         on, cache = self._on, exchange.cache
@@ -145,6 +164,10 @@ class Telemetry:
         # Whoever is refused before the look-up still says "bypass", and asked the cache nothing.
         if cache != "bypass" or exchange.outcome is not Outcome.REFUSED:
             on.cache[(cache,)].inc()
+        for limit in exchange.shadowed:
+            on.shadow_refusals[(limit,)].inc()
+        if exchange.shared:
+            on.shared_requests.inc()
 
     def _time(self, exchange: Exchange, model: str, finished: float) -> None:
         on, endpoint = self._on, exchange.endpoint.name
@@ -155,14 +178,23 @@ class Telemetry:
             on.first_token[endpoint, model].observe(waited)
 
     def _spend(self, exchange: Exchange, model: str, team: str) -> None:
-        usage, tokens = exchange.usage, self._on.tokens
-        if usage is None:
-            return
-        self._on.settlements[("estimate" if usage.estimated else "usage",)].inc()
-        tokens[model, team, "input"].inc(usage.input)
-        tokens[model, team, "output"].inc(usage.output)
-        tokens[model, team, "cached"].inc(usage.cached)
-        tokens[model, team, "reasoning"].inc(usage.reasoning)
+        usage = exchange.usage
+        if usage is not None:
+            self._on.settlements[("estimate" if usage.estimated else "usage",)].inc()
+            self._tokens(usage, model, team)
+
+    def _charge(self, row: ledger.Row) -> None:
+        model, team = self._model(row.sent or row.model), self._team(row.team)
+        self._tokens(row, model, team)
+        self._money.expired(row, model, team)
+
+    def _tokens(self, used: Usage | ledger.Row, model: str, team: str) -> None:
+        tokens = self._on.tokens
+        for kind in _KINDS:
+            tokens[model, team, kind].inc(getattr(used, kind))
+        for kind in _RARE_KINDS:
+            if count := getattr(used, kind):
+                tokens[model, team, kind].inc(count)
 
     def __repr__(self) -> str:
         return f"<Telemetry {len(self._live)} live, {len(self._limits)} limits met>"

@@ -28,10 +28,14 @@ async def start(upstream: Scripted, tmp_path: Path) -> AsyncIterator[Start]:
     """Start gateways in front of `upstream`: `await start(more_toml, limits='["7 requests/minute"]')`."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def _start(more: str = "", *, limits: str = "[]", store: str = "", name: str = "a") -> Running:
+        async def _start(
+            more: str = "", *, limits: str = "[]", everybody: str = "[]", store: str = "", name: str = "a"
+        ) -> Running:
             folder = tmp_path / name
             folder.mkdir(exist_ok=True)
-            text = configuration(upstream.base_url, folder / "data", more, limits=limits, store=store)
+            text = configuration(
+                upstream.base_url, folder / "data", more, limits=limits, everybody=everybody, store=store
+            )
             return await stack.enter_async_context(running(text, folder))
 
         yield _start

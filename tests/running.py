@@ -57,11 +57,24 @@ class Running:
             await asyncio.sleep(0)
 
 
-def configuration(base_url: str, folder: Path, more: str = "", *, limits: str = "[]", store: str = "") -> str:
-    """A gateway.toml with one upstream, one team `research` and one key, `KEY`."""
+def configuration(
+    base_url: str,
+    folder: Path,
+    more: str = "",
+    *,
+    limits: str = "[]",
+    everybody: str = "[]",
+    store: str = "",
+) -> str:
+    """A gateway.toml with one upstream, one team `research` and one key, `KEY`, with these limits.
+
+    `everybody` are those of the gateway as a whole.
+    """
     return f"""
 [server]
 port = 0
+limits = {everybody}
+data = "{folder}"
 [admin]
 port = 0
 key = "env:ADMIN"

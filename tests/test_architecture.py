@@ -24,10 +24,27 @@ FORBIDDEN = {
                          "gateway.pipeline"],
     "gateway.web": ["redis", "hiredis", "gateway.stages", "gateway.store.redis", "gateway.upstream",
                     "gateway.app", "gateway.cli"],
+    "gateway.pricing": ["asyncio", "time", "random", "aiohttp", "redis", "hiredis", "gateway.*"],
+    "gateway.ledger": ["aiohttp", "redis", "hiredis", "gateway.*"],
+    "gateway.away": ["aiohttp", "redis", "hiredis", "gateway.*"],
     "gateway.commands": ["gateway.store", "gateway.web", "gateway.stages", "gateway.pipeline"],
     "gateway": ["aiohttp.web"],
 }  # fmt: skip
-ALLOWED = {"gateway.policy": ["gateway.policy", "gateway.errors"]}
+ALLOWED = {
+    "gateway.policy": ["gateway.policy", "gateway.errors"],
+    "gateway.pricing": ["gateway.pricing", "gateway.policy", "gateway.settings", "gateway.errors"],
+    "gateway.away": [
+        "gateway.away",
+        "gateway.store.base",
+        "gateway.policy",
+        "gateway.errors",
+        "gateway.settings",
+        "gateway.clients",
+        "gateway.runtime",
+        "gateway.exchange",
+    ],
+    "gateway.ledger": ["gateway.ledger", "gateway.store.base", "gateway.policy", "gateway.errors"],
+}
 
 
 def room_of(module: str) -> str:

@@ -20,7 +20,10 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def test_the_commands_are_those_that_are_there() -> None:
-    assert sorted(main.commands) == ["chat", "check", "keys", "serve", "teams"]
+    assert sorted(main.commands) == [
+        *("chat", "check", "keys", "ledger", "limits", "login", "logout"),
+        *("prices", "serve", "store", "teams", "usage"),
+    ]
     assert sorted(main.commands["keys"].commands) == ["create", "list", "revoke", "show"]  # type: ignore[attr-defined]
     assert sorted(main.commands["teams"].commands) == ["create", "delete", "list", "show"]  # type: ignore[attr-defined]
 

@@ -1,13 +1,22 @@
 """The local table: found by the key's hash, laid over by team and gateway, fresh after every change."""
 
+import asyncio
 import hashlib
 
-from gateway.clients import ClientTable
+import pytest
+
+from gateway.clients import ClientTable, apply, follow
+from gateway.errors import InvalidKey
 from gateway.policy.quota import parse_limit
 from gateway.policy.records import KeyRecord, TeamRecord
+from gateway.store.base import Change
 from tests.conftest import Start
 from tests.scripted import Scripted
+from tests.store.conftest import connect, home, own, spawn
+from tests.store.servers import Connect, Server, Spawned
 from tests.waiting import until
+
+__all__ = ["connect", "home", "own", "spawn"]
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
@@ -74,6 +83,58 @@ def test_a_key_whose_limits_cannot_be_read_opens_nothing() -> None:
     table.replace([key("a", "s", limits=["5 bananas/fortnight"]), key("b", "r")], [])
     assert table.find(b"s") is None
     assert table.find(b"r") is not None
+
+
+def test_what_is_stored_is_told_from_what_is_declared() -> None:
+    table = ClientTable()
+    table.declare([key("a", "s")], [TeamRecord(name="t")])
+    table.replace([key("b", "r")], [TeamRecord(name="u")])
+    stored = table.stored()
+    assert ([k.id for k in stored.keys], [t.name for t in stored.teams]) == (["b"], ["u"])
+    assert {client.id for client in table.everybody()} == {"a", "b"}
+
+
+async def trusted() -> bool:
+    return True
+
+
+async def lost() -> bool:
+    return False
+
+
+@pytest.mark.parametrize("change", [Change("all"), Change("key", "a"), Change("team", "t")])
+async def test_nobody_loses_a_key_to_a_store_that_has_lost_its_memory(
+    own: Server, connect: Connect, change: Change
+) -> None:
+    store, table = await connect(own.url), ClientTable()
+    await store.keys.put_team(TeamRecord(name="t", limits=["2 requests/day"]))
+    await store.keys.put_key(key("a", "s", team="t"))
+    assert await apply(table, store.keys, Change("all"), trusted)
+    own.tell("FLUSHALL")
+    assert not await apply(table, store.keys, change, lost)
+    client = table.identify(b"s", 0)
+    assert [limit.text for limit in client.limits] == ["2 requests/day"]
+    assert await apply(table, store.keys, Change("all"), trusted)
+    with pytest.raises(InvalidKey):
+        table.identify(b"s", 0)
+
+
+async def test_the_table_follows_the_store_while_it_is_trusted(
+    own: Server, connect: Connect, spawn: Spawned
+) -> None:
+    store, table, trusting = await connect(own.url), ClientTable(), asyncio.Event()
+
+    async def guard() -> bool:
+        return trusting.is_set()
+
+    following = spawn(follow(table, store.keys, guard), "follow clients")
+    await store.keys.put_key(key("a", "s"))
+    assert not table.loaded
+    trusting.set()
+    await store.keys.put_key(key("b", "r"))
+    await until(lambda: table.client("b") is not None)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_a_key_made_and_revoked_in_one_process_is_known_in_the_other(

@@ -10,6 +10,7 @@ from gateway.exchange import ClientGone, Reply
 from gateway.flights import Flight, FlightFailed, Flights
 from gateway.incoming import Incoming
 from gateway.policy.endpoints import find
+from gateway.policy.records import Usage
 from gateway.runtime import Tasks
 from tests.waiting import PATIENCE, until
 
@@ -22,6 +23,10 @@ def event(text: str, finish: str = "null") -> bytes:
 
 
 DONE = event("", '"stop"') + b"data: [DONE]\n\n"
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n'
+FINISHED = event("", '"stop"')
 
 
 class Script:
@@ -59,7 +64,7 @@ def script() -> Script:
 
 
 async def test_late_readers_get_the_whole_answer(script: Script) -> None:
-    flights, tasks = Flights(2**20), Tasks()
+    flights, tasks = Flights(2**20, 0), Tasks()
     flight = flights.announce(b"k")
     first = flight.enter()
     flight.launch(script.call, tasks.spawn)
@@ -79,7 +84,7 @@ async def test_late_readers_get_the_whole_answer(script: Script) -> None:
 
 
 async def test_leaving_ends_the_call_only_for_the_last(script: Script) -> None:
-    flights, tasks = Flights(2**20), Tasks()
+    flights, tasks = Flights(2**20, 0), Tasks()
     flight = flights.announce(b"k")
     first, second = flight.enter(), flight.enter()
     flight.launch(script.call, tasks.spawn)
@@ -93,7 +98,7 @@ async def test_leaving_ends_the_call_only_for_the_last(script: Script) -> None:
 
 
 async def test_what_breaks_the_call_reaches_every_reader(script: Script) -> None:
-    flight, tasks = Flights(2**20).announce(b"k"), Tasks()
+    flight, tasks = Flights(2**20, 0).announce(b"k"), Tasks()
     readers = [asyncio.create_task(read(flight, flight.enter())) for _ in range(2)]
     flight.launch(script.call, tasks.spawn)
     script.queue.put_nowait(event("a"))
@@ -104,7 +109,7 @@ async def test_what_breaks_the_call_reaches_every_reader(script: Script) -> None
 
 
 async def test_an_announced_call_that_is_not_made_fails_its_readers(script: Script) -> None:
-    flights = Flights(2**20)
+    flights = Flights(2**20, 0)
     flight = flights.announce(b"k")
     waiting = asyncio.create_task(flight.head())
     flight.enter()
@@ -116,7 +121,7 @@ async def test_an_announced_call_that_is_not_made_fails_its_readers(script: Scri
 
 
 async def test_the_newest_announcement_is_the_one_to_join(script: Script) -> None:
-    flights = Flights(2**20)
+    flights = Flights(2**20, 0)
     first = flights.announce(b"k")
     second = flights.announce(b"k")
     assert flights.find(b"k") is second
@@ -127,7 +132,7 @@ async def test_the_newest_announcement_is_the_one_to_join(script: Script) -> Non
 
 
 async def test_while_a_call_is_being_ended_the_next_one_can_be_joined(script: Script) -> None:
-    flights, tasks = Flights(2**20), Tasks()
+    flights, tasks = Flights(2**20, 0), Tasks()
     ending = flights.announce(b"k")
     reader = ending.enter()
     ending.launch(script.call, tasks.spawn)
@@ -139,7 +144,7 @@ async def test_while_a_call_is_being_ended_the_next_one_can_be_joined(script: Sc
 
 
 async def test_a_call_that_is_cancelled_before_its_first_step_has_ended(script: Script) -> None:
-    flights, tasks = Flights(2**20), Tasks()
+    flights, tasks = Flights(2**20, 0), Tasks()
     flight = flights.announce(b"k")
     reader, other = flight.enter(), asyncio.create_task(flight.head())
     flight.launch(script.call, tasks.spawn)
@@ -154,7 +159,7 @@ async def test_a_call_that_is_cancelled_before_its_first_step_has_ended(script: 
 async def test_a_bug_in_the_call_fails_its_readers_in_words(
     script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flight, tasks = Flights(2**20).announce(b"k"), Tasks()
+    flight, tasks = Flights(2**20, 0).announce(b"k"), Tasks()
     reading = asyncio.create_task(read(flight, flight.enter()))
     flight.launch(script.call, tasks.spawn)
     script.queue.put_nowait(ZeroDivisionError("canary"))
@@ -164,7 +169,7 @@ async def test_a_bug_in_the_call_fails_its_readers_in_words(
 
 
 async def test_past_the_window_nobody_joins_and_the_slowest_holds_the_upstream_back(script: Script) -> None:
-    flights, tasks = Flights(window=1000), Tasks()
+    flights, tasks = Flights(window=1000, usage_wait=0), Tasks()
     flight = flights.announce(b"k")
     slow = flight.enter()
     flight.launch(script.call, tasks.spawn)
@@ -181,7 +186,7 @@ async def test_past_the_window_nobody_joins_and_the_slowest_holds_the_upstream_b
 
 
 async def test_a_cancelled_reader_is_no_failure_of_the_call(script: Script) -> None:
-    flight, tasks = Flights(2**20).announce(b"k"), Tasks()
+    flight, tasks = Flights(2**20, 0).announce(b"k"), Tasks()
     flight.launch(script.call, tasks.spawn)
     gone = asyncio.create_task(read(flight, flight.enter()))
     stays = asyncio.create_task(read(flight, flight.enter()))
@@ -191,3 +196,50 @@ async def test_a_cancelled_reader_is_no_failure_of_the_call(script: Script) -> N
     script.queue.put_nowait(None)
     assert await stays == DONE
     assert flight._error is None or not isinstance(flight._error, ClientGone)
+
+
+async def left_after(script: Script, first: bytes, wait: float) -> Flight:
+    """A flight whose only reader has read `first`, and then left."""
+    flight = Flights(2**20, usage_wait=wait).announce(b"k")
+    reader = flight.enter()
+    flight.launch(script.call, Tasks().spawn)
+    script.queue.put_nowait(first)
+    assert first.startswith((await anext(flight.pieces(reader))).data)
+    flight.leave(reader)
+    flight.leave(reader)
+    assert not flight.joinable
+    return flight
+
+
+async def test_a_finished_answer_is_read_on_for_its_usage(script: Script) -> None:
+    flight = await left_after(script, FINISHED, PATIENCE)
+    script.queue.put_nowait(USAGE + b"data: [DONE]\n\n")
+    script.queue.put_nowait(None)
+    async with asyncio.timeout(PATIENCE):
+        await flight.ended.wait()
+    assert flight.incoming is not None
+    assert flight.incoming.usage == Usage(3, 4)
+    assert script.closed
+
+
+async def test_an_answer_in_its_middle_ends_at_once(script: Script) -> None:
+    flight = await left_after(script, event("a"), 10 * PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        await flight.ended.wait()
+    assert script.closed
+
+
+async def test_an_upstream_that_keeps_its_usage_is_cut(script: Script) -> None:
+    flight = await left_after(script, FINISHED, 0.001)
+    async with asyncio.timeout(PATIENCE):
+        await flight.ended.wait()
+    assert flight.incoming is not None
+    assert flight.incoming.usage is None
+    assert script.closed
+
+
+async def test_what_is_known_already_is_not_waited_for(script: Script) -> None:
+    flight = await left_after(script, FINISHED + USAGE, 10 * PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        await flight.ended.wait()
+    assert script.closed

@@ -1,6 +1,8 @@
 """An answer is read once, metered as it passes, and offered to the cache before its end is shown."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from gateway.errors import UpstreamProtocolError
 from gateway.exchange import Reply
 from gateway.incoming import Incoming
 from gateway.policy.endpoints import find
+from gateway.policy.records import Usage
 from tests.scripted import dump
+from tests.waiting import PATIENCE
 
 ENDPOINT, _ = find("POST", "/v1/chat/completions")
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -218,3 +222,93 @@ async def test_usage_beside_the_last_choice_is_read_and_shown() -> None:
     await answer.begin(asked_for_stream=True)
     assert await drained(answer) == [(last, False), (DONE, False)]
     assert answer.usage is not None
+
+
+class Feed:
+    """A body that can be read on after a reader was cancelled, as that of a real upstream."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.closed = 0
+        for part in parts:
+            self.queue.put_nowait(part)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if (part := await self.queue.get()) is None:
+            raise StopAsyncIteration
+        return part
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def answer(self) -> Incoming:
+        reply = Reply(200, {"content-type": "text/event-stream"}, self, self.close, "up")
+        made = Incoming(ENDPOINT, reply, max_answer=2**20, max_entry=2**20)
+        await made.begin(asked_for_stream=True)
+        return made
+
+
+async def left(answer: Incoming) -> None:
+    """A reader takes what there is, waits for more, and is cancelled."""
+    reading = asyncio.create_task(drained(answer))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_a_finished_stream_is_read_on_for_its_usage_wherever_it_was_cut() -> None:
+    rest = EXTRA + DONE
+    for at in range(len(rest)):
+        feed = Feed(REASONED + rest[:at])
+        answer = await feed.answer()
+        await left(answer)
+        assert answer.owes_usage == (at < len(EXTRA))
+        feed.queue.put_nowait(rest[at:])
+        feed.queue.put_nowait(None)
+        await answer.finish(PATIENCE)
+        assert (answer.usage and answer.usage.total, feed.closed) == (7, 1)
+        assert not answer.owes_usage
+
+
+@pytest.mark.parametrize("part", [delta("a"), REASONED + EXTRA, REASONED + DONE, REASONED[:-1]])
+async def test_a_stream_that_owes_nothing_is_closed_at_once(part: bytes) -> None:
+    feed = Feed(part)
+    answer = await feed.answer()
+    await left(answer)
+    assert not answer.owes_usage
+    await answer.finish(10 * PATIENCE)
+    assert feed.closed == 1
+
+
+async def test_the_wait_for_usage_is_bounded_and_breaks_nothing() -> None:
+    silent = Feed(REASONED)
+    answer = await silent.answer()
+    await left(answer)
+    await answer.finish(0.001)
+    assert (answer.usage, silent.closed, answer.owes_usage) == (None, 1, False)
+    await answer.finish(10 * PATIENCE)
+    short = Feed(REASONED)
+    answer = await short.answer()
+    await left(answer)
+    short.queue.put_nowait(None)
+    await answer.finish(10 * PATIENCE)
+    assert (answer.usage, short.closed) == (None, 1)
+
+
+async def test_an_estimate_has_what_the_answer_says_beside_its_tokens() -> None:
+    item = {"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}}
+    event = b"data: " + dump({"type": "response.output_item.done", "item": item}) + b"\n\n"
+    answer = stream(event)
+    answer.endpoint, _ = find("POST", "/v1/responses")
+    await answer.begin(asked_for_stream=True)
+    await anext(answer.pieces())
+    assert answer.estimate(3, 4) == Usage(3, 4, estimated=True, web_searches=1)
+    whole = incoming(dump({"output": [item], "service_tier": "flex"}))
+    whole.endpoint = answer.endpoint
+    await whole.begin(asked_for_stream=False)
+    assert whole.estimate(3, 4) == Usage(3, 4, estimated=True, web_searches=1, tier="flex")

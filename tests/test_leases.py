@@ -3,6 +3,7 @@
 import asyncio
 
 from gateway.leases import renew
+from gateway.policy.ledger import decode
 from tests.conftest import Start
 from tests.running import Running
 from tests.scripted import Scripted, hold
@@ -23,12 +24,13 @@ async def test_a_renewed_hold_outlives_its_first_lease_and_an_abandoned_one_does
     running.clock.offset += lease - 1000
     await renew(running)
     running.clock.offset += lease - 1000
-    assert await running.holds.expire(running.clock.now()) == 0
+    assert await running.holds.expire(running.clock.now()) == []
     assert await _ask(gateway) == 429
     # Nobody renews any more, as if this process had been killed.
     running.open_holds.clear()
     running.clock.offset += lease
-    assert await running.holds.expire(running.clock.now()) == 1
+    (row,) = await running.holds.expire(running.clock.now())
+    assert decode(row).settled == "lease"
     upstream.plan()
     assert await _ask(gateway) == 200
     first.cancel()

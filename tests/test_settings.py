@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.settings import Duration, Settings, Size
+from gateway.settings import Dollars, Duration, Factor, Settings, Size
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,24 @@ def test_anything_else_is_told_what_to_write(text: object) -> None:
         Duration.parse(text)
     with pytest.raises(ValueError, match="expected a size such as"):
         Size.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "nano"),
+    [(0.1, 10**8), (2, 2 * 10**9), (0.000000001, 1), (75.0, 75 * 10**9), (-0.5, -5 * 10**8)],
+)
+def test_dollars_are_exactly_what_is_written(number: float, nano: int) -> None:
+    assert Dollars.parse(number) == nano
+
+
+def test_factors_are_exactly_what_is_written() -> None:
+    assert (Factor.parse(1.75), Factor.parse(2), Factor.parse(0.000001)) == (1_750_000, 2_000_000, 1)
+
+
+@pytest.mark.parametrize("number", [True, "1", None, 1e-10, float("nan"), float("inf")])
+def test_what_is_no_exact_number_is_refused(number: object) -> None:
+    with pytest.raises(ValueError):
+        Dollars.parse(number)
 
 
 def test_two_settings_share_nothing() -> None:

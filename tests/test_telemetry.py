@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidKey, QuotaExceeded, UnknownUrl
 from gateway.exchange import Outcome
+from gateway.policy.ledger import Row, encode
 from gateway.policy.records import Limit, Standing, Unit, Usage, Window
 from gateway.telemetry import Telemetry
 from tests.exchanges import MODEL, asking, ended
@@ -20,6 +22,11 @@ _MANY = 1_000_000 if os.environ.get("GATEWAY_PROOF") else 20_000
 @pytest.fixture
 def telemetry() -> Telemetry:
     return Telemetry({MODEL}, {"research"}.__contains__, clock=lambda: 102.0)
+
+
+def lease(**changes: Any) -> bytes:
+    """The row of a request whose gateway died."""
+    return encode(Row(id="req_9", time=0, key="ab12cd", endpoint="responses", **changes))
 
 
 def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
@@ -74,12 +81,71 @@ def test_a_hit_buys_no_tokens(telemetry: Telemetry) -> None:
 
 def test_an_estimate_is_told_from_usage_and_from_a_lease_that_ran_out(telemetry: Telemetry) -> None:
     telemetry.observe(ended(usage=Usage(input=4, output=1, estimated=True)))
-    telemetry.expired(3)
+    telemetry.expired([lease(), b"", lease(), b""])  # the others had reserved, and spent nothing
     sources = {
         source: value(telemetry, "gateway_settlements_total", source=source)
         for source in ("usage", "estimate", "lease")
     }
-    assert sources == {"usage": 0, "estimate": 1, "lease": 3}
+    assert sources == {"usage": 0, "estimate": 1, "lease": 2}
+
+
+def test_charges_what_the_row_of_a_lease_says_under_names_that_are_known(telemetry: Telemetry) -> None:
+    row = {"cost": 1_000_000_007, "input": 40, "output_audio": 9}
+    telemetry.expired([lease(team="research", model="alias", sent=MODEL, **row)])
+    telemetry.expired([lease(team="gone", model="invented", **row)])
+    known, unknown = {"model": MODEL, "team": "research"}, {"model": "other", "team": "other"}
+    for labels in (known, unknown):
+        assert value(telemetry, "gateway_cost_dollars_total", **labels) == 1.000000007
+        assert value(telemetry, "gateway_tokens_total", **labels, kind="input") == 40
+        assert value(telemetry, "gateway_tokens_total", **labels, kind="output_audio") == 9
+
+
+@pytest.mark.parametrize("row", [b"{}", b"no JSON", b'{"id": "\xff"}'])
+def test_a_row_that_cannot_be_read_is_a_lease_all_the_same(telemetry: Telemetry, row: bytes) -> None:
+    telemetry.expired([row])
+    assert value(telemetry, "gateway_settlements_total", source="lease") == 1
+
+
+def test_the_books_agree_when_a_request_outlives_its_lease(telemetry: Telemetry) -> None:
+    telemetry.expired([lease(team="research", model=MODEL, cost=500)])
+    telemetry.refunded(500)
+    telemetry.observe(ended(cost=123))
+    charged = value(telemetry, "gateway_cost_dollars_total", model=MODEL, team="research")
+    refunded = value(telemetry, "gateway_refunded_dollars_total")
+    assert charged is not None
+    assert refunded is not None
+    assert round((charged - refunded) * 1e9) == 123
+
+
+def test_counts_the_rarer_kinds_of_tokens_where_there_are_any(telemetry: Telemetry) -> None:
+    telemetry.observe(ended())
+    labels = {"model": MODEL, "team": "research"}
+    rare = ("cache_write", "input_audio", "output_audio", "input_image", "output_image")
+    assert [value(telemetry, "gateway_tokens_total", **labels, kind=kind) for kind in rare] == [None] * 5
+    usage = Usage(input=20, cache_write=1, input_audio=2, output_audio=3, input_image=4, output_image=5)
+    telemetry.observe(ended(usage=usage))
+    assert [value(telemetry, "gateway_tokens_total", **labels, kind=kind) for kind in rare] == [1, 2, 3, 4, 5]
+
+
+def test_counts_what_a_shadow_would_have_refused_and_what_the_share_admitted(telemetry: Telemetry) -> None:
+    telemetry.observe(ended(shadowed=("$5/day",), shared=True))
+    telemetry.observe(ended())
+    assert value(telemetry, "gateway_shadow_refusals_total", limit="$5/day") == 1
+    assert value(telemetry, "gateway_shared_requests_total") == 1
+
+
+def test_limits_without_end_do_not_fill_the_page(telemetry: Telemetry) -> None:
+    for number in range(2000):
+        telemetry.observe(ended(shadowed=(f"${number}/day",)))
+    assert value(telemetry, "gateway_shadow_refusals_total", limit="other") == 1000
+
+
+def test_counts_notices_by_what_became_of_them(telemetry: Telemetry) -> None:
+    telemetry.alert("sent")
+    outcomes = {
+        one: value(telemetry, "gateway_alerts_total", outcome=one) for one in ("sent", "refused", "failed")
+    }
+    assert outcomes == {"sent": 1, "refused": 0, "failed": 0}
 
 
 def test_counts_a_refusal_by_its_code_and_not_as_a_question_to_the_cache(telemetry: Telemetry) -> None:

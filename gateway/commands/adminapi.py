@@ -1,18 +1,27 @@
 """The admin API as the commands see it: JSON in, JSON out, and every failure said in words."""
 
 import json
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 import click
 
 from gateway.commands.http import error_of, exchange, message_of
 
 _TIMEOUT = 15.0
+_NEXT = "x-gateway-next-cursor"
 
 
 class NotFound(click.ClickException):
     """There is no such thing on this gateway."""
+
+
+class Page(NamedTuple):
+    """A part of a long answer, as it came; `next` is the cursor of the following part, "" at the end."""
+
+    body: bytes
+    next: str
 
 
 class AdminApi:
@@ -22,20 +31,44 @@ class AdminApi:
         self._url = url.rstrip("/")
         self._key = key
 
-    def call(self, method: str, *path: str, body: object = None) -> Any:
+    def call(
+        self,
+        method: str,
+        *path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        timeout: float = _TIMEOUT,
+    ) -> Any:
         """Call `/admin/v1/<path>` and return the JSON of the answer; None when it has none.
 
-        Raises NotFound, or another ClickException with what went wrong and what to do about it.
+        `timeout` is in seconds. Raises NotFound, or another ClickException with what went wrong and what to
+        do about it.
         """
-        url = "/".join((self._url, "admin", "v1", *(quote(part, safe="") for part in path)))
-        with exchange(method, url, self._key, body, timeout=_TIMEOUT) as response:
-            if not 200 <= response.status < 300:
-                raise self._failure(response.status, error_of(response), message_of(response))
-            text = response.read()
+        text = self._answer(method, path, body, query, timeout).body
         try:
             return json.loads(text) if text else None
         except ValueError:
             raise click.ClickException(self._stranger("something that is not JSON")) from None
+
+    def page(self, *path: str, query: Mapping[str, str]) -> Page:
+        """GET what is not JSON. Raises as `call` does."""
+        return self._answer("GET", path, None, query, _TIMEOUT)
+
+    def _answer(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: object,
+        query: Mapping[str, str] | None,
+        timeout: float,
+    ) -> Page:
+        url = "/".join((self._url, "admin", "v1", *(quote(part, safe="") for part in path)))
+        if query:
+            url += "?" + urlencode(query)
+        with exchange(method, url, self._key, body, timeout=timeout) as response:
+            if not 200 <= response.status < 300:
+                raise self._failure(response.status, error_of(response), message_of(response))
+            return Page(response.read(), response.getheader(_NEXT) or "")
 
     def _failure(self, status: int, code: str, message: str | None) -> click.ClickException:
         if status == 401:

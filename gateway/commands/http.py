@@ -66,7 +66,7 @@ def _connection(url: str, timeout: float) -> tuple[http.client.HTTPConnection, s
         host = None
     if not host:
         raise click.UsageError(f"{_origin(url)} is no address: write one such as http://127.0.0.1:8081")
-    return kind(host, port, timeout=timeout), parts.path
+    return kind(host, port, timeout=timeout), f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def _origin(url: str) -> str:

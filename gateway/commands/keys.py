@@ -54,7 +54,7 @@ def list_(api: "AdminApi", as_json: bool) -> None:
 @admin_command
 def show(api: "AdminApi", as_json: bool, key_id: str) -> None:
     """Show one key, without its secret."""
-    key = _call(api, "GET", key_id)
+    key = call_about(api, "GET", key_id)
     if as_json:
         print_json(key)
         return
@@ -66,22 +66,25 @@ def show(api: "AdminApi", as_json: bool, key_id: str) -> None:
 @admin_command
 def revoke(api: "AdminApi", as_json: bool, key_id: str) -> None:
     """Refuse a key from now on, for ever."""
-    answer = _call(api, "DELETE", key_id)
+    answer = call_about(api, "DELETE", key_id)
     if as_json:
         print_json(answer)
         return
     click.echo(f"The key {key_id} is revoked.")
 
 
-def _call(api: "AdminApi", method: str, key_id: str) -> Any:
-    """The call about one key. People try its name, and the key itself: they are told the id."""
+def call_about(api: "AdminApi", method: str, key_id: str, calls: str = "keys") -> Any:
+    """The call about one key: `/admin/v1/<calls>/<id>`.
+
+    People try its name, and the key itself: they are told the id.
+    """
     from gateway.commands.adminapi import NotFound
     from gateway.policy.credentials import public_id
 
     if meant := public_id(key_id):
         raise click.UsageError(f"that is a key, and a key is shown to nobody. Its id is {meant}.")
     try:
-        return api.call(method, "keys", key_id)
+        return api.call(method, calls, key_id)
     except NotFound:
         named = [key["id"] for key in api.call("GET", "keys")["data"] if key["name"] == key_id]
         hint = f"the key of that name has the id {', '.join(named)}." if named else "see `gateway keys list`."

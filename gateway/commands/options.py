@@ -15,15 +15,19 @@ ADMIN_URL = "http://127.0.0.1:8081"
 
 def admin_command(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options `--admin-url` and `--json`; it receives `api` and `as_json`."""
+    json_option = click.option("--json", "as_json", is_flag=True, help="Print what the admin API answers.")
+    return json_option(api_command(command))
+
+
+def api_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--admin-url`; it receives `api`."""
 
     @functools.wraps(command)
     @click.pass_context
     def wrapped(context: click.Context, /, admin_url: str | None, **given: Any) -> None:
         command(api=_api(admin_url or context.obj or ADMIN_URL), **given)
 
-    json_option = click.option("--json", "as_json", is_flag=True, help="Print what the admin API answers.")
-    url_option = click.option("--admin-url", help="The admin listener, when it is not the default.")
-    return json_option(url_option(wrapped))
+    return click.option("--admin-url", help="The admin listener, when it is not the default.")(wrapped)
 
 
 def _api(url: str) -> "AdminApi":

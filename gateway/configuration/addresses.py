@@ -3,10 +3,11 @@
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.configuration.complaints import Complaints
-from gateway.store.address import StoreMisconfigured, parse
+from gateway.store.address import SCHEMES, StoreMisconfigured, parse
 
-_STORE_SCHEMES = ("redis", "rediss", "unix")
-_UNSUPPORTED_SCHEMES = ("redis+sentinel", "redis+cluster")
+_SERVERS = (
+    "redis://HOST, rediss://HOST, unix:///PATH, redis+sentinel://HOST,HOST/NAME or redis+cluster://HOST,HOST"
+)
 
 
 def check_base_url(url: str, where: str, complaints: Complaints) -> None:
@@ -23,9 +24,7 @@ def check_base_url(url: str, where: str, complaints: Complaints) -> None:
 def check_store_url(url: str, where: str, complaints: Complaints) -> None:
     """Where keys and quotas are kept."""
     if not url.startswith("embedded:"):
-        _check_server_url(
-            url, where, "write embedded:FOLDER, redis://HOST, rediss://HOST or unix:///PATH", complaints
-        )
+        _check_server_url(url, where, f"write embedded:FOLDER, {_SERVERS}", complaints)
     elif not url.removeprefix("embedded:").strip():
         complaints.add(where, "there is no folder in it", "write embedded:./gateway-data")
 
@@ -33,15 +32,11 @@ def check_store_url(url: str, where: str, complaints: Complaints) -> None:
 def check_cache_url(url: str, where: str, complaints: Complaints) -> None:
     """Where answers are kept. Empty: beside the store."""
     if url:
-        hint = 'write "" (beside the store), redis://HOST, rediss://HOST or unix:///PATH'
-        _check_server_url(url, where, hint, complaints)
+        _check_server_url(url, where, f'write "" (beside the store), {_SERVERS}', complaints)
 
 
 def _check_server_url(url: str, where: str, hint: str, complaints: Complaints) -> None:
-    scheme = url.partition("://")[0]
-    if scheme in _UNSUPPORTED_SCHEMES:
-        complaints.add(where, f"{scheme}:// is not supported", hint)
-    elif scheme not in _STORE_SCHEMES or _split(url) is None:
+    if url.partition("://")[0] not in SCHEMES or " " in url:
         complaints.add(where, "this is no address of a Redis or Valkey server", hint)
     else:
         try:

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.configuration.addresses import check_base_url, check_cache_url, check_store_url
+from gateway.configuration.alertchecks import check_alerts
+from gateway.configuration.awaychecks import check_away
 from gateway.configuration.complaints import Complaints
+from gateway.configuration.ledgerchecks import check_ledger
+from gateway.configuration.pricechecks import check_prices
 from gateway.configuration.secretchecks import check_secrets
 from gateway.policy.credentials import parse_network
-from gateway.policy.quota import parse_limit, unsupported
+from gateway.policy.quota import parse_limit
 from gateway.settings import Cache, Endpoints, Key, LimitText, Models, Server, Settings, Store, Team, Upstream
 
 # Names stand in URLs, log lines, metric labels and store keys.
@@ -24,6 +28,7 @@ def check(settings: Settings, environ: Mapping[str, str], complaints: Complaints
     _listeners(settings, complaints)
     _server(settings.server, complaints)
     _store(settings.store, complaints)
+    check_away(settings, complaints)
     _cache(settings.cache, complaints)
     _models(settings.models, complaints)
     _endpoints(settings.endpoints, complaints)
@@ -36,6 +41,9 @@ def check(settings: Settings, environ: Mapping[str, str], complaints: Complaints
     _unique([key.name for key in settings.keys], "keys", complaints)
     for n, key in enumerate(settings.keys):
         _key(key, f"keys[{n}]", settings.teams, complaints)
+    check_prices(settings, complaints)
+    check_ledger(settings.ledger, environ, complaints)
+    check_alerts(settings.alerts, environ, complaints)
     check_secrets(settings, environ, complaints)
 
 
@@ -155,9 +163,7 @@ def _limits(texts: Sequence[LimitText], scope: str, where: str, complaints: Comp
         except ValueError as error:
             complaints.add(place, str(error))
             continue
-        if reason := unsupported(limit):
-            complaints.add(place, reason, "write requests, tokens or concurrent")
-        elif (first := seen.setdefault(limit.id, n)) != n:
+        if (first := seen.setdefault(limit.id, n)) != n:
             complaints.add(place, f"it counts the same as limits[{first}]", "keep one of the two")
 
 

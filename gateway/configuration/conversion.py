@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from gateway.configuration.complaints import Complaints
-from gateway.settings import Duration, Settings, Size
+from gateway.settings import Dollars, Duration, Factor, Settings, Size
 
 _EXPECTED: dict[object, str] = {
     bool: "write true or false",
@@ -24,6 +24,8 @@ _EXPECTED: dict[object, str] = {
     dict: "write a table: { name = value }",
     Duration: "write a duration such as 250ms, 30s, 5m, 24h or 7d, in quotes",
     Size: "write a size such as 64KiB, 1MiB or 10MB, in quotes",
+    Dollars: "write dollars, 0 or more, with at most nine decimals, such as 2.5 or 0.0001",
+    Factor: "write what to multiply by, 0 or more, with at most six decimals, such as 0.5 or 2",
 }
 _NOUNS: dict[type, str] = {
     bool: "true or false",
@@ -67,11 +69,19 @@ def required(kind: Any) -> Any:
     return kind
 
 
+def _one_or_list(kind: Any, value: Any) -> Any:
+    """Of a record or a list of them, whichever the value is."""
+    records = [arg for arg in get_args(kind) if is_record(arg)]
+    if not records or get_origin(kind) is list:
+        return kind
+    return list[records[0]] if isinstance(value, list) else records[0]  # type: ignore[valid-type]
+
+
 def _value(value: Any, kind: Any, where: str, complaints: Complaints) -> Any:
     """`value` as `kind`; None, with a complaint, when it is not."""
     if value is None and kind is not required(kind):
         return None
-    kind = required(kind)
+    kind = _one_or_list(required(kind), value)
     if is_record(kind):
         return _record(value, kind, where, complaints)
     if get_origin(kind) is list:
@@ -88,9 +98,9 @@ def _record(value: Any, kind: type[Any], where: str, complaints: Complaints) -> 
     _refuse_unknown(value, kind, where, complaints)
     read = {}
     for field in msgspec.structs.fields(kind):
-        place = _inside(where, field.name)
-        if field.name in value:
-            read[field.name] = _value(value[field.name], field.type, place, complaints)
+        place = inside(where, field.encode_name)
+        if field.encode_name in value:
+            read[field.name] = _value(value[field.encode_name], field.type, place, complaints)
         elif field.required:
             complaints.add(place, "this is missing", _expected(field.type))
         if field.required and read.get(field.name) is None:
@@ -103,7 +113,7 @@ def _refuse_unknown(value: dict[str, Any], kind: type[Any], where: str, complain
     for name in sorted(value.keys() - set(names)):
         close = difflib.get_close_matches(name, names, 1)
         hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(names)}"
-        complaints.add(_inside(where, name), "there is no such setting", hint)
+        complaints.add(inside(where, name), "there is no such setting", hint)
 
 
 def _list(value: Any, kind: Any, where: str, complaints: Complaints) -> Any:
@@ -121,7 +131,7 @@ def _table(value: Any, kind: Any, where: str, complaints: Complaints) -> Any:
     if not isinstance(value, dict):
         complaints.add(where, f"this is {_noun(value)}", _expected(dict))
         return None
-    items = {name: _value(item, inner, _inside(where, name), complaints) for name, item in value.items()}
+    items = {name: _value(item, inner, inside(where, name), complaints) for name, item in value.items()}
     return {name: item for name, item in items.items() if item is not None}
 
 
@@ -143,6 +153,8 @@ def _flaw(read: object) -> str | None:
         return None if read.isprintable() else "there is a control character in it"
     if isinstance(read, Duration | Size) and read <= 0:
         return "this is zero"
+    if isinstance(read, Dollars | Factor) and read < 0:
+        return "this is negative"
     if isinstance(read, Duration):
         return None if read <= _MAX_DURATION else "this is longer than ten years"
     return "this is too large" if isinstance(read, int) and abs(read) > _MAX_NUMBER else None
@@ -161,9 +173,10 @@ def _noun(value: object) -> str:
 
 
 def _names(kind: type[Any]) -> list[str]:
-    return [field.name for field in msgspec.structs.fields(kind)]
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
 
 
-def _inside(where: str, name: str) -> str:
+def inside(where: str, name: str) -> str:
+    """The place of a setting within another: `models.aliases."a.b"`."""
     name = name if _BARE_NAME.fullmatch(name) else json.dumps(name)
     return f"{where}.{name}" if where else name

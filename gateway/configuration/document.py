@@ -11,7 +11,7 @@ from typing import Any, get_origin
 import msgspec
 
 from gateway.configuration.complaints import Complaints
-from gateway.configuration.conversion import kinds, required
+from gateway.configuration.conversion import is_record, kinds, required
 
 Document = dict[str, Any]
 
@@ -95,7 +95,7 @@ def _from_text(text: str, kind: Any) -> Any:
     """A variable's text as the value that a file would hold. What cannot be read stays text."""
     if kind in (int, bool):
         return _attempt(lambda: msgspec.convert(text, kind, strict=False), text)
-    if get_origin(kind) in (list, dict):
+    if get_origin(kind) in (list, dict) or is_record(kind):
         return _attempt(lambda: json.loads(text), _attempt(lambda: tomllib.loads(f"v = {text}")["v"], text))
     return text
 

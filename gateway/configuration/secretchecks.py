@@ -32,10 +32,10 @@ def check_secrets(settings: Settings, environ: Mapping[str, str], complaints: Co
     """Add a complaint for each reference that leads nowhere, and each key that is short or not unique."""
     for n, upstream in enumerate(settings.upstreams):
         if upstream.api_key:
-            _find(upstream.api_key, f"upstreams[{n}].api_key", environ, complaints)
+            find_secret(upstream.api_key, f"upstreams[{n}].api_key", environ, complaints)
     owners: dict[str, str] = {}
     for where, reference in _keys(settings, environ):
-        secret = _find(reference, where, environ, complaints)
+        secret = find_secret(reference, where, environ, complaints)
         if secret is None:
             continue
         if len(secret.reveal()) not in _KEY_LENGTHS:
@@ -52,7 +52,10 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> Iterator[tuple[str,
         yield f"keys[{n}].secret", key.secret
 
 
-def _find(reference: str, where: str, environ: Mapping[str, str], complaints: Complaints) -> Secret | None:
+def find_secret(
+    reference: str, where: str, environ: Mapping[str, str], complaints: Complaints
+) -> Secret | None:
+    """The secret that is referred to at `where`; None, and a complaint, where there is none."""
     scheme, _, place = reference.partition(":")
     if scheme not in _SCHEMES:
         # `resolve` would say so too, but what is written here is a secret: it goes no further.

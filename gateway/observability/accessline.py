@@ -1,14 +1,16 @@
 """The one log line that every request leaves, and the times in it."""
 
 from gateway.exchange import Exchange
+from gateway.policy.money import NANO
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | list[str] | None
 
 
 def access_line(exchange: Exchange, model: str, finished: float) -> dict[str, Value]:
     """Ids and numbers of a finished exchange: never content, a key, a path, a query or a client's own words.
 
     `model` is the metrics' label, so that no invented name gets in. `finished` is in monotonic seconds.
+    `cost_usd` and `saved_usd` are numbers, to be added up; rounded to 9 places each is exact.
     """
     client, facts, usage, error = exchange.client, exchange.facts, exchange.usage, exchange.error
     first_byte = None if exchange.first_byte is None else exchange.first_byte - exchange.started
@@ -29,6 +31,9 @@ def access_line(exchange: Exchange, model: str, finished: float) -> dict[str, Va
         "cached_tokens": usage.cached if usage else None,
         "reasoning_tokens": usage.reasoning if usage else None,
         "estimated": usage.estimated if usage else None,
+        "cost_usd": None if exchange.cost is None else exchange.cost / NANO,
+        "saved_usd": exchange.saved / NANO,
+        "shadow": list(exchange.shadowed),
         "duration_ms": _ms(finished - exchange.started),
         "overhead_ms": _ms(overhead_seconds(exchange, finished)),
         "ttft_ms": _ms(first_byte),

@@ -66,8 +66,8 @@ class Instruments:
     """Every instrument that an event feeds, registered in `registry` and nowhere else."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Family[Counter]:
-            return Family(Counter(name, text, labels, registry=registry), labels)
+        def counter(name: str, text: str, *labels: str, most: int = 10_000) -> Family[Counter]:
+            return Family(Counter(name, text, labels, registry=registry), labels, most)
 
         def gauge(name: str, text: str, *labels: str) -> Family[Gauge]:
             return Family(Gauge(name, text, labels, registry=registry), labels)
@@ -113,6 +113,20 @@ class Instruments:
             "gateway_settlements_total",
             "Requests charged, by where the number of tokens came from.",
             "source",
+        )
+        self.shadow_refusals = counter(
+            "gateway_shadow_refusals_total",
+            "Requests that a limit in shadow mode would have refused, by the limit.",
+            "limit",
+            most=1000,
+        )
+        self.shared_requests = Counter(
+            "gateway_shared_requests_total",
+            "Requests admitted by this process's own share, because the store was away.",
+            registry=registry,
+        )
+        self.alerts = counter(
+            "gateway_alerts_total", "Notices to the webhook of budgets, by what became of them.", "outcome"
         )
         self.upstream_requests = counter(
             "gateway_upstream_requests_total",

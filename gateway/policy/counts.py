@@ -3,9 +3,12 @@
 The names are those of OpenAI's API description: `CompletionUsage`, `ResponseUsage`, the embeddings' usage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
+from gateway.policy.facts import Facts
 from gateway.policy.records import Usage
 
 ABSURD: Final = 10**9  # tokens: a thousand times the largest context window on offer
@@ -17,14 +20,22 @@ NAMES: Final = {
     "embeddings": ("prompt_tokens", None),
     "responses": ("input_tokens", "output_tokens"),
 }
+_MAX_TIER: Final = 64
+_NO_CALLS: Final[Mapping[str, int]] = MappingProxyType({})
 _WORDS: Final = (
     *("content", "refusal", "reasoning_content", "reasoning", "summary", "text"),
     *("tool_calls", "function_call", "function", "custom", "name", "arguments", "input"),
 )
 
 
-def read_usage(endpoint: str, stated: Any) -> Usage | None:
-    """A decoded `usage` member. Its details are optional; what is wrong among them counts as 0."""
+def read_usage(
+    endpoint: str, stated: Any, tier: str = "", calls: Mapping[str, int] = _NO_CALLS
+) -> Usage | None:
+    """A decoded `usage` member. Its details are optional; what is wrong among them counts as 0.
+
+    `tier` and `calls` are what the answer says elsewhere: its service tier, and its billed calls by the names
+    of `Usage`. Details are parts of a whole, and never more than it.
+    """
     if not isinstance(stated, dict) or endpoint not in NAMES:
         return None
     into, out = NAMES[endpoint]
@@ -32,21 +43,67 @@ def read_usage(endpoint: str, stated: Any) -> Usage | None:
     answered = _count(stated.get(out)) if out else 0
     if asked is None or answered is None:
         return None
+    of_input, of_output = _details(stated, into), _details(stated, out)
+    of_cached = _object(of_input.get("cached_tokens_details"))
+    cached, audio = _part(of_input, "cached_tokens", asked), _part(of_input, "audio_tokens", asked)
+    image = _part(of_input, "image_tokens", asked - audio)
+    cached_audio = _part(of_cached, "audio_tokens", min(cached, audio))
+    spoken = _part(of_output, "audio_tokens", answered)
     return Usage(
         input=asked,
         output=answered,
-        cached=min(asked, _detail(stated, f"{into}_details", "cached_tokens")),
-        reasoning=min(answered, _detail(stated, f"{out}_details", "reasoning_tokens")),
+        cached=cached,
+        reasoning=_part(of_output, "reasoning_tokens", answered),
+        cache_write=_part(of_input, "cache_write_tokens", asked - cached),
+        input_audio=audio,
+        input_image=image,
+        cached_audio=cached_audio,
+        cached_image=_part(of_cached, "image_tokens", min(cached - cached_audio, image)),
+        output_audio=spoken,
+        output_image=_part(of_output, "image_tokens", answered - spoken),
+        estimated=False,
+        tier=tier,
+        **calls,
     )
 
 
 def state_usage(endpoint: str, usage: Usage) -> dict[str, Any]:
-    """The `usage` member that says this, in the endpoint's own names."""
+    """The `usage` member that says this, in the endpoint's names, without the rarer details that are 0."""
     into, out = NAMES[endpoint]
-    counts: dict[str, Any] = {into: usage.input, f"{into}_details": {"cached_tokens": usage.cached}}
+    of_cached = _stated({"audio_tokens": usage.cached_audio, "image_tokens": usage.cached_image})
+    of_input = {"cached_tokens": usage.cached} | _stated(
+        {
+            "cache_write_tokens": usage.cache_write,
+            "audio_tokens": usage.input_audio,
+            "image_tokens": usage.input_image,
+        }
+    )
+    counts: dict[str, Any] = {
+        into: usage.input,
+        f"{into}_details": of_input | ({"cached_tokens_details": of_cached} if of_cached else {}),
+    }
     if out:
-        counts |= {out: usage.output, f"{out}_details": {"reasoning_tokens": usage.reasoning}}
+        of_output = _stated({"audio_tokens": usage.output_audio, "image_tokens": usage.output_image})
+        counts |= {out: usage.output, f"{out}_details": {"reasoning_tokens": usage.reasoning} | of_output}
     return counts | {"total_tokens": usage.total}
+
+
+def as_billed(usage: Usage, endpoint: str, facts: Facts) -> Usage:
+    """The usage with what the answer does not say and the request does.
+
+    A chat that searches the web does so once, whatever it says of it. An answer that never came to its end
+    did not say its tier: the one that was asked for holds.
+    """
+    if endpoint == "chat.completions" and "web_search" in facts.tools:
+        usage = replace(usage, web_searches=max(usage.web_searches, 1))
+    if usage.estimated and not usage.tier and facts.tier:
+        usage = replace(usage, tier=facts.tier)
+    return usage
+
+
+def tier_of(said: Any) -> str:
+    """An answer's `service_tier`; empty where it has none that can be believed."""
+    return said if isinstance(said, str) and len(said) <= _MAX_TIER and said.isprintable() else ""
 
 
 def texts(value: Any, depth: int = 12) -> Iterator[str]:
@@ -66,6 +123,17 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= ABSURD else None
 
 
-def _detail(stated: dict[str, Any], group: str, name: str) -> int:
-    details = stated.get(group)
-    return (_count(details.get(name)) or 0) if isinstance(details, dict) else 0
+def _details(stated: dict[str, Any], whole: str | None) -> dict[str, Any]:
+    return _object(stated.get(f"{whole}_details"))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _part(details: dict[str, Any], name: str, whole: int) -> int:
+    return min(whole, _count(details.get(name)) or 0)
+
+
+def _stated(counts: dict[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}

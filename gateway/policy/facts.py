@@ -1,14 +1,19 @@
 """What policy must know of a request's body, read without decoding the rest."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 
 from gateway.errors import InvalidRequest
 from gateway.policy.endpoints import Endpoint
 from gateway.policy.members import Span, members
+from gateway.policy.models import searches
+from gateway.policy.tools import billed, billed_in_items
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,9 @@ class Facts:
     `max_output` is the client's own bound on the tokens of each choice; None: unbounded; 0 where nothing is
     generated. `include_usage` is None when `stream_options` does not say. `stateful`: the answer depends on,
     or leaves behind, more than the body says. `spans` are byte positions of the top-level values in a body of
-    `size` bytes.
+    `size` bytes. `tier` is the service tier asked for; `tools` are the types of tools that the upstream runs
+    and bills itself (`web_search`), `max_tool_calls` the client's bound on their calls; `audio`: the answer
+    may be spoken. `background`: the upstream goes on after its answer, and after its client has left.
     """
 
     model: str | None
@@ -31,9 +38,15 @@ class Facts:
     stateful: bool
     spans: Mapping[str, Span]
     size: int = 0
+    tier: str | None = None
+    tools: frozenset[str] = frozenset()
+    max_tool_calls: int | None = None
+    audio: bool = False
+    background: bool = False
 
 
 _MAX_MODEL = 256
+_MAX_TIER = 64
 _MAX_TOKENS = 1_000_000_000
 _INTEGER = re.compile(rb"0|[1-9][0-9]{0,9}")
 _BOOLEAN = {b"true": True, b"false": False}
@@ -51,8 +64,11 @@ _CHOICES = {
 }
 _STATE = {"responses": ("previous_response_id", "conversation", "prompt")}
 _MODEL_OPTIONAL = frozenset({"moderations"})
+_WITH_TOOLS = frozenset({"chat.completions", "responses"})
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
+_STRINGS = msgspec.json.Decoder(list[str])
 
 
 def read(endpoint: Endpoint, body: bytes, engine: str | None = None) -> Facts:
@@ -64,7 +80,7 @@ def read(endpoint: Endpoint, body: bytes, engine: str | None = None) -> Facts:
         return Facts(engine, False, None, 1, 0, None, False, {})
     fields = _Fields(body, members(body))
     stream = endpoint.streams and bool(fields.boolean("stream"))
-    return Facts(
+    facts = Facts(
         model=_model(endpoint, fields, engine),
         stream=stream,
         include_usage=_include_usage(fields) if stream else None,
@@ -74,7 +90,25 @@ def read(endpoint: Endpoint, body: bytes, engine: str | None = None) -> Facts:
         stateful=_stateful(endpoint, fields),
         spans=fields.spans,
         size=len(body),
+        tier=_tier(fields) if endpoint.metered else None,
+        tools=_tools(endpoint, fields),
+        max_tool_calls=fields.integer("max_tool_calls", 0, _MAX_TOKENS) if _is_responses(endpoint) else None,
+        audio=_audio(fields) if endpoint.name == "chat.completions" else False,
+        background=_background(endpoint, fields),
     )
+    return sent_as(facts, endpoint, facts.model)
+
+
+def sent_as(facts: Facts, endpoint: Endpoint, model: str | None) -> Facts:
+    """The facts where the upstream is asked for `model`: a chat with one that searches is searched for.
+
+    A chat is searched for once, and every time: it has no other billed tools, and no bound on them.
+    """
+    if endpoint.name != "chat.completions" or model is None:
+        return facts
+    if searches(model) and "web_search" not in facts.tools:
+        facts = replace(facts, tools=facts.tools | {"web_search"})
+    return replace(facts, max_tool_calls=1) if facts.tools == {"web_search"} else facts
 
 
 class _Fields:
@@ -106,6 +140,13 @@ class _Fields:
         if not _INTEGER.fullmatch(value) or not least <= int(value) <= most:
             raise _invalid(name, f"must be a whole number from {least} to {most}")
         return int(value)
+
+    def decoded(self, name: str, decode: Callable[[bytes], _T], shape: str) -> _T | None:
+        value = self.raw(name)
+        try:
+            return None if value is None else decode(value)
+        except (msgspec.MsgspecError, RecursionError):
+            raise _invalid(name, f"must be {shape}") from None
 
 
 def _invalid(name: str, complaint: str) -> InvalidRequest:
@@ -173,6 +214,35 @@ def _max_output(endpoint: Endpoint, fields: _Fields) -> int | None:
 def _stateful(endpoint: Endpoint, fields: _Fields) -> bool:
     if endpoint.name not in _STATE:
         return False
-    if fields.raw("background") not in (None, b"false"):
-        return True
-    return any(fields.raw(name) is not None for name in _STATE[endpoint.name])
+    return _background(endpoint, fields) or any(
+        fields.raw(name) is not None for name in _STATE[endpoint.name]
+    )
+
+
+def _background(endpoint: Endpoint, fields: _Fields) -> bool:
+    return _is_responses(endpoint) and fields.raw("background") not in (None, b"false")
+
+
+def _is_responses(endpoint: Endpoint) -> bool:
+    return endpoint.name == "responses"
+
+
+def _tier(fields: _Fields) -> str | None:
+    shape = f"a string of at most {_MAX_TIER} printable characters"
+    tier = fields.decoded("service_tier", _STRING.decode, shape)
+    if tier is not None and (len(tier) > _MAX_TIER or not tier.isprintable()):
+        raise _invalid("service_tier", f"must be {shape}")
+    return tier
+
+
+def _tools(endpoint: Endpoint, fields: _Fields) -> frozenset[str]:
+    if endpoint.name not in _WITH_TOOLS:
+        return frozenset()
+    tools = fields.decoded("tools", billed, "an array of objects, each with its type") or frozenset()
+    if _is_responses(endpoint):
+        return tools | billed_in_items(fields.raw("input") or b"")
+    return tools if fields.raw("web_search_options") is None else tools | {"web_search"}
+
+
+def _audio(fields: _Fields) -> bool:
+    return "audio" in (fields.decoded("modalities", _STRINGS.decode, "an array of strings") or ())

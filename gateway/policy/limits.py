@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from gateway.policy.money import NANO, dollars
 from gateway.policy.records import Kind, Limit, Unit, Window
 
 HOW_TO_WRITE = (
-    "write a limit like '60 requests/minute', '100k tokens/day' or '8 concurrent', with ' on gpt-6*, o3*' "
-    "behind it if it holds for some models only"
+    "write a limit like '60 requests/minute', '100k tokens/day', '$5/day' or '8 concurrent', with "
+    "' on gpt-6*, o3*' behind it if it holds for some models only"
 )
 
 _LIMIT = re.compile(r"(?P<what>[^\s].*?)(?:\s+on\s+(?P<models>.*))?", re.DOTALL)
@@ -28,7 +29,12 @@ _UNITS = {
 }
 _SUFFIXES = {"": 1, "k": 1_000, "M": 1_000_000}
 _MONEY_WINDOWS = (Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
-_NANO = 10**9
+_MEMBERS = frozenset({"limit", "mode", "cap_output", "estimate"})
+_TABLE = (
+    'a limit is a text, or a table { limit = "..." } with any of mode = "enforce" or "shadow", '
+    'cap_output = TOKENS, estimate = "worst" or "learned"'
+)
+_MAX_CAP = 10**9  # tokens; no model writes a thousandth of it
 
 # The store counts in double-precision numbers, multiplies a rate's amount by its window in milliseconds, and
 # adds two of those.
@@ -37,17 +43,25 @@ _MOST = {Kind.RATE: _EXACT // 3_600_000, Kind.CONCURRENCY: _EXACT // 3_600_000, 
 
 
 def parse_limit(text: str | dict[str, Any], scope: str) -> Limit:
-    """The limit that a person wrote, or a table `{limit, mode}` of it. `scope` names its owner.
+    """The limit that a person wrote, or a table of it: `{limit, mode, cap_output, estimate}`.
 
-    Its `text` is the canonical wording. Raises ValueError with a sentence that says what to write.
+    `scope` names its owner. Its `text` is the canonical wording. Raises ValueError with a sentence that says
+    what to write.
     """
-    written, shadow = _opened(text)
+    table = _table(text)
+    written = table["limit"]
     match = _LIMIT.fullmatch(written.strip())
     if match is None:
         raise ValueError(f"the limit is empty: {HOW_TO_WRITE}")
     unit, amount, window = _what(match["what"], written)
     models = () if match["models"] is None else _models(match["models"], written)
-    limit = Limit(_worded(unit, amount, window, models), unit, amount, window, scope, models, shadow)
+    limit = Limit(
+        _worded(unit, amount, window, models),
+        *(unit, amount, window, scope, models),
+        shadow=_chosen(table, "mode", "enforce", "shadow"),
+        cap_output=_cap_output(table, unit),
+        learned=_learned(table, unit),
+    )
     if not 0 < amount < _MOST[limit.kind]:
         raise ValueError(f"'{written}' must be more than nothing, and less than the store can count")
     return limit
@@ -64,24 +78,53 @@ def parse_limits(texts: Iterable[str | dict[str, Any]], scope: str) -> tuple[Lim
     return tuple(limits.values())
 
 
-def unsupported(limit: Limit) -> str | None:
-    """The complaint about a limit that is written well but cannot be kept."""
-    return "dollar limits are not supported by this version" if limit.unit is Unit.DOLLARS else None
+def owner_of(limit: Limit) -> str:
+    """Whose limit it is, as the client whom it holds back is told."""
+    kind, _, name = limit.scope.partition(":")
+    return {"key": "this key", "team": f"the team '{name}'"}.get(kind, "the gateway")
 
 
-def _opened(text: str | dict[str, Any]) -> tuple[str, bool]:
+def _table(text: str | dict[str, Any]) -> Mapping[str, Any]:
     if isinstance(text, str):
-        return text, False
-    if (
-        not isinstance(text, Mapping)
-        or not isinstance(text.get("limit"), str)
-        or text.keys() - {"limit", "mode"}
-    ):
-        raise ValueError('a limit is a text, or a table { limit = "...", mode = "enforce" or "shadow" }')
-    mode = text.get("mode", "enforce")
-    if mode not in ("enforce", "shadow"):
-        raise ValueError(f"the mode of '{text['limit']}' must be 'enforce' or 'shadow'")
-    return text["limit"], mode == "shadow"
+        return {"limit": text}
+    if not isinstance(text, Mapping) or not isinstance(text.get("limit"), str) or text.keys() - _MEMBERS:
+        raise ValueError(_TABLE)
+    return text
+
+
+def _chosen(table: Mapping[str, Any], name: str, default: str, other: str) -> bool:
+    """Whether it is the other."""
+    value = table.get(name, default)
+    if value not in (default, other):
+        raise ValueError(f"the {name} of '{table['limit']}' must be '{default}' or '{other}'")
+    return bool(value == other)
+
+
+def _cap_output(table: Mapping[str, Any], unit: Unit) -> int | None:
+    cap = table.get("cap_output")
+    if cap is None:
+        return None
+    _on_output(table, "cap_output", unit)
+    if type(cap) is not int or not 1 <= cap <= _MAX_CAP:
+        raise ValueError(f"the cap_output of '{table['limit']}' must be a whole number of tokens, 1 or more")
+    return cap
+
+
+def _learned(table: Mapping[str, Any], unit: Unit) -> bool:
+    learned = _chosen(table, "estimate", "worst", "learned")
+    if learned:
+        _on_output(table, "estimate", unit)
+    if learned and table.get("cap_output") is not None:
+        raise ValueError(
+            f"'{table['limit']}' has both cap_output and estimate = 'learned': what is capped need not be "
+            "guessed, so keep one of them"
+        )
+    return learned
+
+
+def _on_output(table: Mapping[str, Any], name: str, unit: Unit) -> None:
+    if unit not in (Unit.TOKENS, Unit.DOLLARS):
+        raise ValueError(f"'{table['limit']}' cannot have {name}: that is for limits on tokens and dollars")
 
 
 def _what(what: str, written: str) -> tuple[Unit, int, Window | None]:
@@ -90,7 +133,7 @@ def _what(what: str, written: str) -> tuple[Unit, int, Window | None]:
     if match := _MONEY.fullmatch(what):
         return (
             Unit.DOLLARS,
-            _amount(match["amount"], written, _NANO),
+            _amount(match["amount"], written, NANO),
             _window(match["window"], written, money=True),
         )
     match = _COUNT.fullmatch(what)
@@ -146,6 +189,6 @@ def _short(amount: int) -> str:
 
 
 def _dollars(nano: int) -> str:
-    whole, fraction = divmod(nano, _NANO)
-    digits = f"{fraction:09d}".rstrip("0")
-    return f"{whole}.{digits.ljust(2, '0')}" if digits else str(whole)
+    """With cents, where there are any."""
+    whole, _, fraction = dollars(nano).partition(".")
+    return f"{whole}.{fraction.ljust(2, '0')}" if fraction else whole

@@ -1,5 +1,6 @@
 """Model names: who may ask for which, what is sent instead, how much it answers, what metrics call it."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -39,6 +40,8 @@ _OUTPUT_CAPS = {
     "text-davinci-*": 4_096,
 }
 
+_REASONING = re.compile(r"o[1-9]|gpt-(?:[5-9]|[1-9][0-9])|gpt-daybreak|codex")
+
 # The names that OpenAI's description of its API lists: the only ones that metrics know without configuration.
 KNOWN = frozenset(
     """
@@ -69,7 +72,7 @@ KNOWN = frozenset(
 
 def upstream_model(asked: str, aliases: Mapping[str, str]) -> str:
     """The model to send for the one asked for. What an alias leads to is not looked up again."""
-    found = _best(aliases, asked)
+    found = best(aliases, asked)
     return asked if found is None else found
 
 
@@ -78,17 +81,17 @@ def output_cap(model: str, overrides: Mapping[str, int]) -> int:
 
     A fine-tuned model (`ft:gpt-4o:org::id`) has its base's, and `openai/gpt-4o` what `gpt-4o` has.
     """
-    found = _best(overrides, model)
+    found = best(overrides, model)
     return _known_cap(model) if found is None else found
 
 
 @lru_cache(maxsize=1024)
 def _known_cap(model: str) -> int:
-    found = _best(_OUTPUT_CAPS, _base(model))
+    found = best(_OUTPUT_CAPS, _base(model))
     return _DEFAULT_CAP if found is None else found
 
 
-def _best(table: Mapping[str, _T], model: str) -> _T | None:
+def best(table: Mapping[str, _T], model: str) -> _T | None:
     """The entry for exactly this name, else that of the longest pattern that fits."""
     if model in table:
         return table[model]
@@ -98,6 +101,17 @@ def _best(table: Mapping[str, _T], model: str) -> _T | None:
 
 def _base(model: str) -> str:
     return model.split(":")[1] if model.startswith("ft:") else model.rpartition("/")[2]
+
+
+def reasons(model: str) -> bool:
+    """Whether it is one of OpenAI's that know `max_completion_tokens`, and refuse a chat's `max_tokens`."""
+    return _REASONING.match(_base(model)) is not None
+
+
+def searches(model: str) -> bool:
+    """Whether a chat with it searches the web each time, unasked (OpenAI's guide to web search)."""
+    base = _base(model)
+    return any(f"-search-{kind}" in base for kind in ("preview", "api"))
 
 
 def label(model: str | None, known: Collection[str]) -> str:

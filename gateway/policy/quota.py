@@ -1,15 +1,18 @@
-"""What a request asks of its client's limits, and how a refusal and the limits' headers read."""
+"""Quotas in words: how a refusal and the limits' headers read. What is asked of them is in `claims`."""
 
 from collections.abc import Iterator, Sequence
 
 from gateway.errors import GatewayError, InternalError, QuotaExceeded, RateLimited
-from gateway.policy.facts import Facts
-from gateway.policy.limits import parse_limit, parse_limits, unsupported
+from gateway.policy.claims import Demand, applies, cap_of, claims_to_admit, claims_to_answer
+from gateway.policy.limits import owner_of, parse_limit, parse_limits
+from gateway.policy.money import dollars
 from gateway.policy.patterns import matches
-from gateway.policy.records import Claim, Client, Kind, Limit, Standing, Unit, Window
+from gateway.policy.records import Claim, Kind, Standing, Unit, Window
 
 __all__ = [
+    "Demand",
     "applies",
+    "cap_of",
     "claims_to_admit",
     "claims_to_answer",
     "duration",
@@ -18,46 +21,13 @@ __all__ = [
     "parse_limits",
     "ratelimit_headers",
     "refusal",
-    "unsupported",
+    "shadow_refusals",
 ]
 
 # Who has to wait longer than this is told not to retry: a client library would sleep in silence, or give up.
 _PATIENCE_MS = 60_000
-
-
-def applies(limit: Limit, model: str | None) -> bool:
-    """Whether the limit holds for a request for this model. One that names models leaves others alone."""
-    return not limit.models or (model is not None and matches(limit.models, model))
-
-
-def claims_to_admit(client: Client, model: str | None) -> list[Claim]:
-    """One request and one slot, of every limit on either that holds for this model."""
-    return [
-        Claim(limit, 1, held=False)
-        for limit in client.limits
-        if limit.unit in (Unit.REQUESTS, Unit.SLOTS) and applies(limit, model)
-    ]
-
-
-def claims_to_answer(
-    client: Client, facts: Facts, model: str | None, input_tokens: int, output_cap: int
-) -> list[Claim]:
-    """The most tokens that a request can cost: its input, and each choice's bound, or else `output_cap`.
-
-    Where the client gave no bound, a rate is asked for no more than it holds, so that an idle one always
-    admits; what is spent beyond that is a debt which leaks off. A budget is asked for everything.
-    """
-    bound = output_cap if facts.max_output is None else facts.max_output
-    tokens = input_tokens + facts.n * bound
-    return [
-        Claim(limit, _asked(limit, tokens, facts.max_output is None), held=True)
-        for limit in client.limits
-        if limit.unit is Unit.TOKENS and applies(limit, model)
-    ]
-
-
-def _asked(limit: Limit, tokens: int, guessed: bool) -> int:
-    return min(tokens, limit.amount) if guessed and limit.kind is Kind.RATE else tokens
+_CENT = 10**7  # nano-dollars
+_STEP = _CENT // 100
 
 
 def refusal(standings: Sequence[Standing], claims: Sequence[Claim]) -> GatewayError:
@@ -82,25 +52,44 @@ def refusal(standings: Sequence[Standing], claims: Sequence[Claim]) -> GatewayEr
 
 def _sentences(standing: Standing, asked: int) -> Iterator[str]:
     limit = standing.limit
-    yield f"The limit '{limit.text}' of {_owner(limit.scope)} is reached."
+    yield f"The limit '{limit.text}' of {owner_of(limit)} is reached."
     if limit.kind is Kind.CONCURRENCY:
         yield f"{standing.used} of {limit.amount} requests are under way: wait for one of them to end."
         return
     if limit.unit is Unit.TOKENS:
         yield f"This request asks for up to {asked} tokens, and {standing.remaining} are left."
+    if limit.unit is Unit.DOLLARS:
+        most, left = _money(asked, up=True), _money(standing.remaining)
+        yield f"This request can cost up to {most}, and {left} is left."
+    yield _what_to_do(standing, asked)
+
+
+def _what_to_do(standing: Standing, asked: int) -> str:
+    limit = standing.limit
+    spends = limit.unit in (Unit.TOKENS, Unit.DOLLARS) and asked > 0
+    cheaper = ", or ask a cheaper model" if limit.unit is Unit.DOLLARS else ""
     if asked > limit.amount:
-        yield "It can never fit: send max_tokens, or a smaller one, or a shorter prompt."
-    elif standing.retry_ms < 0 or limit.window is Window.TOTAL:
-        yield "It does not refill: ask for a larger limit."
-    elif limit.unit is Unit.TOKENS and asked > 0:
-        yield f"Try again in {duration(standing.retry_ms)}, or send a smaller max_tokens."
-    else:
-        yield f"Try again in {duration(standing.retry_ms)}."
+        return f"It can never fit: send max_tokens, or a smaller one, or a shorter prompt{cheaper}."
+    smaller = f", or send a smaller max_tokens{cheaper}" if spends else ""
+    if standing.retry_ms < 0 or limit.window is Window.TOTAL:
+        return f"It does not refill: ask for a larger limit{smaller if standing.remaining else ''}."
+    return f"Try again in {duration(standing.retry_ms)}{smaller}."
 
 
-def _owner(scope: str) -> str:
-    kind, _, name = scope.partition(":")
-    return {"key": "this key", "team": f"the team '{name}'"}.get(kind, "the gateway")
+def _money(nano: int, *, up: bool = False) -> str:
+    """Dollars with cents at least: to a hundredth of a cent, smaller amounts as they are.
+
+    What is asked is rounded up and what is left down, so that they never read as if it had fitted.
+    """
+    if nano >= _CENT:
+        nano = (-(-nano // _STEP) if up else nano // _STEP) * _STEP
+    whole, _, fraction = dollars(nano).partition(".")
+    return f"${whole}.{fraction.ljust(2, '0')}"
+
+
+def shadow_refusals(standings: Sequence[Standing]) -> list[str]:
+    """The limits in shadow mode, as written, that would have refused what was asked of them."""
+    return [standing.limit.text for standing in standings if standing.limit.shadow and not standing.fits]
 
 
 def ratelimit_headers(standings: Sequence[Standing]) -> list[tuple[str, str]]:

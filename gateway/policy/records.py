@@ -47,7 +47,9 @@ class Limit:
     """One limit of one owner, as parsed by `policy.quota.parse_limit`.
 
     `scope` names the owner: `key:<public id>`, `team:<name>` or `gateway`. `text` is the limit as
-    written, the name that refusals and metrics use. `window` is None for concurrency.
+    written, the name that refusals and metrics use. `window` is None for concurrency. Requests that bound
+    their output nowhere are sent with the bound `cap_output`, or, if `learned`, are expected to need what
+    such requests needed before.
     """
 
     text: str
@@ -57,6 +59,8 @@ class Limit:
     scope: str = ""
     models: tuple[str, ...] = ()
     shadow: bool = False
+    cap_output: int | None = None
+    learned: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -96,13 +100,16 @@ class Standing:
 
     `used` is what counts against the limit now, open holds included; `retry_ms` is how long until the
     claim that was asked would fit (0: it fits; -1: never); `reset_ms` is how long until the limit is
-    back to full, as `x-ratelimit-reset-*` reports it.
+    back to full, as `x-ratelimit-reset-*` reports it. `held` is the part of `used` that open holds have set
+    aside, `asked` the amount of that claim.
     """
 
     limit: Limit
     used: int
     retry_ms: int
     reset_ms: int
+    held: int = field(default=0, compare=False)
+    asked: int = field(default=0, compare=False)
 
     @property
     def remaining(self) -> int:
@@ -123,17 +130,56 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer. `estimated`: counted by the gateway, because the upstream never said."""
+    """What one answer used, as far as anybody bills it.
+
+    `input` includes what was read from the upstream's cache or written to it, audio and images; `output`
+    includes reasoning, audio and images. `tier` is the service tier that the upstream says it used.
+    `estimated`: counted by the gateway, because the upstream never said.
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
     estimated: bool = False
+    cache_write: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    cached_audio: int = 0
+    cached_image: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+    web_searches: int = 0
+    file_searches: int = 0
+    code_sessions: int = 0
+    tier: str = ""
+    image_calls: int = 0
 
     @property
     def total(self) -> int:
         return self.input + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger is told of one request. Made by `policy.ledger.record_of`.
+
+    `row` is the row as JSON. `late` is the difference to the row of its lease, for a request that is settled
+    after its lease had run out and was charged for; empty in a record that is itself that of a lease.
+    `day` (2026-11-22) and `who` (key, team and model) say which sum it is part of, `late_who` which one its
+    lease's row was part of (empty: the same); `sums` and `late_sums` are what it adds there, in the order of
+    `policy.ledger.SUMS`. `tags` are `name=value`.
+    """
+
+    row: bytes = field(repr=False)
+    key: str
+    day: str
+    who: str
+    sums: tuple[int, ...]
+    tags: tuple[str, ...] = ()
+    late: bytes = field(default=b"", repr=False)
+    late_sums: tuple[int, ...] = ()
+    late_who: str = ""
 
 
 CacheScope = Literal["private", "team", "all"]

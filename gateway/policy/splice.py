@@ -1,12 +1,29 @@
 """Changes to a body that leave every other byte of it as the client sent it.
 
-Each of the two is made at most once, in either order, with the facts of the original body.
+`with_model` and `with_usage` are made at most once each, in either order, with the facts of the original
+body. `with_cap` comes before them: what it makes is a new original, whose facts are read again.
 """
 
 import msgspec
 
 from gateway.policy.facts import Facts
 from gateway.policy.members import Span, members
+from gateway.policy.models import reasons
+
+_BOUNDS = {"responses": "max_output_tokens", "completions": "max_tokens"}
+
+
+def with_cap(endpoint: str, model: str, body: bytes, facts: Facts, cap: int) -> bytes:
+    """The body, bounding each choice at `cap` tokens, by the name that this endpoint and model know.
+
+    `facts` are those of this very body, which has no bound: at most a null, which is replaced. A chat's bound
+    is `max_completion_tokens` for OpenAI's reasoning models, and for all others `max_tokens`, which every
+    compatible server knows.
+    """
+    name = _BOUNDS.get(endpoint) or ("max_completion_tokens" if reasons(model) else "max_tokens")
+    value = str(cap).encode()
+    span = facts.spans.get(name)
+    return _insert(body, b'"%b":%b' % (name.encode(), value)) if span is None else _replace(body, span, value)
 
 
 def with_model(body: bytes, facts: Facts, model: str) -> bytes:

@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.policy import sse
-from gateway.policy.counts import NAMES, read_usage, texts
+from gateway.policy.counts import NAMES, read_usage, texts, tier_of
 from gateway.policy.jsonbytes import parse
 from gateway.policy.records import Usage
+from gateway.policy.tools import Calls, calls_of
 
 TEXT_KEPT: Final = 2**20  # bytes; a longer answer's estimate is scaled up from these
 
@@ -38,6 +39,7 @@ class _Choice(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
+    service_tier: Any = None
     error: Any = None
 
     @property
@@ -51,6 +53,8 @@ class _Reason(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     usage: Any = None
+    service_tier: Any = None
+    output: msgspec.Raw = msgspec.Raw()
     incomplete_details: _Reason | None = None
 
 
@@ -58,11 +62,17 @@ class _Event(msgspec.Struct, gc=False):
     type: str = ""
     delta: Any = None
     response: msgspec.Raw = msgspec.Raw()
+    item: msgspec.Raw = msgspec.Raw()
     error: Any = None
 
 
 class _Answer(msgspec.Struct):
     usage: Any = None
+    service_tier: Any = None
+    output: msgspec.Raw = msgspec.Raw()
+
+    def calls(self, endpoint: str) -> dict[str, int]:
+        return calls_of(self.output) if endpoint == "responses" else {}
 
 
 class _PlainChoice(msgspec.Struct):
@@ -85,7 +95,15 @@ _RESPONSE = msgspec.json.Decoder(_Response)
 def usage_of(endpoint: str, body: bytes) -> Usage | None:
     """The usage that a plain JSON answer states; None when it states none that can be believed."""
     answer = parse(_ANSWER, body)
-    return read_usage(endpoint, answer.usage) if answer else None
+    if answer is None:
+        return None
+    return read_usage(endpoint, answer.usage, tier_of(answer.service_tier), answer.calls(endpoint))
+
+
+def estimate_of(endpoint: str, body: bytes, input: int, output: int) -> Usage:
+    """The usage of a plain answer that states none: these tokens, and what the answer says beside them."""
+    answer = parse(_ANSWER, body) or _Answer()
+    return Usage(input, output, estimated=True, tier=tier_of(answer.service_tier), **answer.calls(endpoint))
 
 
 def output_texts(endpoint: str, body: bytes) -> list[str]:
@@ -104,7 +122,9 @@ class Meter:
         self._endpoint = endpoint
         self._hide_usage = hide_usage
         self._text = io.StringIO()
+        self._calls = Calls()
         self.usage: Usage | None = None  # the last one that can be believed
+        self.tier = ""  # the service tier, as far as it was said
         self.end = ""  # what ended it properly: `[DONE]`, or the type of a response's last event
         self.reasons: dict[int, str | None] = {}  # finish reasons by choice; None: still going on
         self.failed = False  # an error came as an event
@@ -124,6 +144,10 @@ class Meter:
         if self._endpoint in _CHUNKED:
             return bool(self.reasons) and None not in self.reasons.values()
         return self.end in ("response.completed", "response.incomplete")
+
+    def estimate(self, input: int, output: int) -> Usage:
+        """The usage so far where the upstream states none: these tokens, and the calls that were seen."""
+        return Usage(input, output, estimated=True, tier=self.tier, **self._calls.counts())
 
     @property
     def texts(self) -> list[str]:
@@ -161,8 +185,10 @@ class Meter:
             self.unread = True
             return True
         self.failed = self.failed or chunk.error is not None
+        if chunk.service_tier is not None:
+            self.tier = tier_of(chunk.service_tier) or self.tier
         if chunk.usage is not None:
-            self.usage = read_usage(self._endpoint, chunk.usage) or self.usage
+            self.usage = read_usage(self._endpoint, chunk.usage, self.tier) or self.usage
         for choice in chunk.choices or ():
             self._choice(choice)
         return not (self._hide_usage and chunk.only_usage)
@@ -186,6 +212,8 @@ class Meter:
             self._response_end(event)
         elif event.type.endswith(".delta") and event.type != "response.audio.delta":
             self._keep(event.delta)
+        elif event.type.startswith("response.output_item."):
+            self._calls.add(event.item)
 
     def _response_end(self, event: _Event) -> None:
         self.end = event.type
@@ -193,7 +221,9 @@ class Meter:
         if response is None:
             self.unread = True
             return
-        self.usage = read_usage(self._endpoint, response.usage) or self.usage
+        self.tier = tier_of(response.service_tier) or self.tier
+        calls = calls_of(response.output) or self._calls.counts()
+        self.usage = read_usage(self._endpoint, response.usage, self.tier, calls) or self.usage
         details = response.incomplete_details
         self.filtered = self.filtered or (details is not None and details.reason == "content_filter")
 

@@ -130,7 +130,12 @@ def standing(limit: Limit, asked: int, reading: Reading, left: int | None, admit
     used = -(-reading.level // meter.scale) + held
     counted = reading.level + held * meter.scale
     return Standing(
-        limit, used, _retry(limit, meter, asked, reading, left), _reset(meter, reading, counted, left)
+        limit,
+        used,
+        _retry(limit, meter, asked, reading, left),
+        _reset(meter, reading, counted, left),
+        held,
+        asked,
     )
 
 

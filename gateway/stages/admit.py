@@ -8,6 +8,5 @@ from gateway.runtime import Gateway
 
 async def admit(gateway: Gateway, exchange: Exchange) -> None:
     """Takes the hold. Raises RateLimited or QuotaExceeded with the limit's name, or StoreUnavailable."""
-    client, model = exchange.client, exchange.facts.model if exchange.facts else None
-    assert client is not None
-    await hold(gateway, exchange, "admit", claims_to_admit(client, model))
+    assert exchange.client is not None
+    await hold(gateway, exchange, "admit", claims_to_admit(exchange.client, exchange.models))

@@ -3,19 +3,22 @@
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
 
+from gateway.accounts import cost_before_the_head
 from gateway.errors import GatewayError, body_of, headers_of, sse_of
 from gateway.exchange import ClientGone, Exchange, Outcome
+from gateway.policy.money import dollars
 from gateway.policy.quota import ratelimit_headers
 from gateway.runtime import Gateway
 from gateway.sources import Source
 
 
 async def deliver(gateway: Gateway, exchange: Exchange, source: Source) -> None:
-    """Hand the answer to the client. Sets `begun`, `status`, `bytes_out`, `first_byte` and `outcome`.
+    """Hand the answer to the client. Sets `begun`, `status`, `cost`, `bytes_out`, `first_byte`, `outcome`.
 
     Raises ClientGone, or what broke the source off.
     """
     exchange.status = exchange.answer_status = source.status
+    exchange.cost = cost_before_the_head(gateway, exchange)
     try:
         headers = [*source.headers, *own_headers(exchange)]
         await exchange.downstream.start(source.status, headers, source.length)
@@ -74,4 +77,6 @@ def own_headers(exchange: Exchange) -> Iterator[tuple[str, str]]:
     yield "x-gateway-cache", exchange.cache
     if exchange.upstream is not None:
         yield "x-gateway-upstream", exchange.upstream
+    if exchange.cost is not None:
+        yield "x-gateway-cost", dollars(exchange.cost)
     yield from ratelimit_headers(exchange.standings)

@@ -1,10 +1,12 @@
 """Walk the routing plan, and try the next upstream only while nothing was sent."""
 
+import asyncio
 import contextlib
 import time
 
 from gateway.errors import StoreUnavailable, UnknownUrl, UpstreamProtocolError, UpstreamUnreachable
 from gateway.exchange import Exchange, Reply
+from gateway.holding import dispatch
 from gateway.incoming import Incoming
 from gateway.policy.entry import Entry, seal
 from gateway.runtime import Gateway
@@ -58,8 +60,11 @@ async def _open(gateway: Gateway, exchange: Exchange) -> Reply:
     failure = UpstreamUnreachable(f"No upstream is configured for the model '{exchange.sent_model}'.")
     if not plan:
         raise UnknownUrl(failure.message, code="model_not_found", param="model")
-    if exchange.held and exchange.client is not None:
-        gateway.holds.dispatch(exchange.client.shard, exchange.hold)
+    if exchange.held or exchange.endpoint.body:
+        dispatch(gateway, exchange)
+        # The event loop writes at the end of a turn, to its sockets in no order: a process that is killed
+        # between two writes must have told the store before it asked the upstream.
+        await asyncio.sleep(0)
     exchange.dispatched = True
     for name in plan:
         exchange.upstream = name

@@ -1,5 +1,6 @@
 """Is this exact question answered already, or being answered right now?"""
 
+from gateway.accounts import cost
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import ClientGone, Exchange
 from gateway.flights import Flight, FlightFailed
@@ -63,6 +64,8 @@ async def lookup(gateway: Gateway, exchange: Exchange) -> Source | None:
         stored = _replayed(exchange, facts, entry) if entry is not None else None
         if entry is not None and stored is not None:
             exchange.cache, exchange.upstream, exchange.usage = "hit", "cache", entry.usage
+            if entry.usage is not None:
+                exchange.saved = cost(gateway, exchange, entry.usage, entry.upstream) or 0
             return stored
         while (under_way := gateway.flights.find(key)) is not None:
             try:
@@ -121,6 +124,7 @@ async def _join(gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flig
             flight.leave(reader)
     if joined is not None:
         exchange.cache, exchange.upstream = "joined", incoming.reply.upstream
+        exchange.joined = incoming
     return joined
 
 

@@ -1,50 +1,83 @@
-"""True up the hold, once. Off the client's time, out of reach of its cancellation."""
+"""True up the hold and write its row, once. Off the client's time, out of reach of its cancellation."""
 
-from gateway.errors import StoreUnavailable
+from gateway import holding
+from gateway.accounts import billed, cost, record
 from gateway.exchange import Exchange
 from gateway.incoming import Incoming
 from gateway.policy.records import Unit, Usage
 from gateway.runtime import Gateway
 
+_CACHED = ("hit", "joined")
+
 
 async def settle(gateway: Gateway, exchange: Exchange) -> None:
-    """Sets `usage`; then charges what was spent, or gives everything back if no upstream was asked.
+    """Sets `usage`, `cost`, `priced` and `saved`; then charges what was spent, or gives everything back.
 
-    A store that is away now finds the hold when it comes back, and ends it by its lease; so does whatever
-    fails in here, since nobody renews the lease from then on.
+    A store that is away is told later, from the journal. Whatever fails in here leaves a hold that its lease
+    ends, since nobody renews it from then on.
     """
     try:
         if exchange.dispatched:
             exchange.usage = await _measured(gateway, exchange)
+        _price(gateway, exchange)
     finally:
         gateway.open_holds.pop(exchange.hold, None)
-    if not exchange.held or exchange.client is None:
+    client = exchange.client
+    if client is None:
         return
-    shard, hold, now = exchange.client.shard, exchange.hold, gateway.clock.now()
-    try:
-        if exchange.dispatched or exchange.cache in ("hit", "joined"):
-            spent = exchange.usage.total if exchange.dispatched and exchange.usage is not None else 0
-            await gateway.holds.settle(shard, hold, {Unit.TOKENS: spent}, now)
-        else:
-            await gateway.holds.release(shard, hold, now)
-    except StoreUnavailable:
-        pass
+    if not exchange.dispatched and exchange.cache not in _CACHED:
+        await holding.release(gateway, exchange, record(gateway, exchange))
+        return
+    usage = exchange.usage if exchange.dispatched and exchange.usage is not None else Usage()
+    spent = {Unit.TOKENS: usage.total, Unit.DOLLARS: exchange.cost or 0}
+    await holding.settle(gateway, exchange, spent, record(gateway, exchange))
+    if exchange.dispatched:
+        gateway.alerts.touch(client)
+        _learn(gateway, exchange, client.id, usage)
+
+
+def _price(gateway: Gateway, exchange: Exchange) -> None:
+    exchange.cost = 0
+    if exchange.dispatched and exchange.usage is not None:
+        exchange.cost = cost(gateway, exchange, exchange.usage, exchange.upstream)
+        exchange.priced = exchange.cost is not None
+    joined = exchange.joined
+    if joined is not None and joined.usage is not None:
+        exchange.saved = cost(gateway, exchange, joined.usage, joined.reply.upstream) or 0
+
+
+def _learn(gateway: Gateway, exchange: Exchange, client: str, usage: Usage) -> None:
+    """Only from whole answers without a bound: what was cut says nothing about how long they are."""
+    facts, incoming = exchange.facts, exchange.incoming
+    if facts is None or facts.max_output is not None or incoming is None or usage.estimated:
+        return
+    if incoming.failed or not incoming.complete:
+        return
+    tokens, model = -(-usage.output // facts.n), exchange.sent_model or ""
+    gateway.learned.observe(client, exchange.endpoint.name, model, tokens, exchange.arrived)
 
 
 async def _measured(gateway: Gateway, exchange: Exchange) -> Usage | None:
     """The upstream's own figures; where it never gave them, the gateway's, marked as estimated.
 
-    An upstream that refused did no work. One that never answered may have: its input is charged.
+    An upstream that refused did no work. One that never answered may have: its input is charged. One that
+    works on in the background tells nobody here what it used: the worst case is charged.
     """
     incoming = exchange.incoming
-    if incoming is not None and incoming.usage is not None:
-        return incoming.usage
+    if incoming is not None:
+        await incoming.finish(gateway.settings.server.usage_wait)
+        if incoming.usage is not None:
+            return billed(exchange, incoming.usage)
     if incoming is not None and incoming.status >= 400:
         return None
-    if not exchange.endpoint.metered:
+    if exchange.facts is None:
         return None
-    output = await _counted(gateway, exchange, incoming) if incoming is not None else 0
-    return Usage(input=await gateway.tokens.input_of(exchange), output=output, estimated=True)
+    tokens = await gateway.tokens.input_of(exchange)
+    if exchange.facts.background:
+        return billed(exchange, Usage(input=tokens, output=exchange.worst_output, estimated=True))
+    if incoming is None:
+        return billed(exchange, Usage(input=tokens, estimated=True))
+    return billed(exchange, incoming.estimate(tokens, await _counted(gateway, exchange, incoming)))
 
 
 async def _counted(gateway: Gateway, exchange: Exchange, incoming: Incoming) -> int:

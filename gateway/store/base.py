@@ -17,16 +17,36 @@
    until it is settled, and leaks from then on. A budget counts by calendar windows. Concurrency counts
    leased slots.
 10. A refusal says for every claim how long until it would fit if nothing else changed.
+11. A hold that ends leaves its row in the ledger and adds to its sums in the same step, once: with it, or
+    not at all. A hold whose lease ends after it was dispatched leaves the row that `dispatch` gave; a settle
+    that comes later leaves the difference.
+12. A store that is not the one expected (`Store.expect`) takes and ends no holds: `StoreReset`.
+13. A settle for a hold that the store has never heard of charges the claims that come with it.
 
 Every method may raise `errors.StoreUnavailable`. Time-outs do not mean "not applied": callers never repeat a
 command, they ask or end by the hold's id.
 """
 
+import enum
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
-from gateway.policy.records import Claim, KeyRecord, Limit, Standing, TeamRecord, Unit, Verdict
+from gateway.policy.records import Claim, KeyRecord, Limit, Record, Standing, TeamRecord, Unit, Verdict
+
+# For how long the store knows that a hold has ended. Who ends one later asks the ledger first.
+TOMBSTONE_MS: Final = 600_000
+
+
+class Ended(enum.IntEnum):
+    """Whether a call has ended its hold.
+
+    LATE: its lease had run out before, had left its row and was charged for; now the difference was left.
+    """
+
+    NOT = 0  # it had ended already
+    NOW = 1
+    LATE = 2
 
 
 class Holds(Protocol):
@@ -44,15 +64,32 @@ class Holds(Protocol):
         """
         ...
 
-    def dispatch(self, shard: str, hold: str) -> None:
-        """From here on the upstream may have been paid. Written before this returns; nothing is awaited."""
+    def dispatch(self, shard: str, hold: str, now: int, lease: int, record: Record | None = None) -> None:
+        """From here on the upstream may have been paid. Written before this returns; nothing is awaited.
+
+        Makes the hold where nothing was reserved. `record` is what the ledger is told if nobody ends it.
+        """
         ...
 
-    async def settle(self, shard: str, hold: str, spent: Mapping[Unit, int], now: int) -> bool:
-        """Replace what is held by what was spent, per unit, and end the hold. False: it had ended already."""
+    async def settle(
+        self,
+        shard: str,
+        hold: str,
+        spent: Mapping[Unit, int],
+        now: int,
+        record: Record | None = None,
+        *,
+        claims: Sequence[Claim] = (),
+        claimed: int | None = None,
+    ) -> Ended:
+        """Replace what is held by what was spent, per unit, and end the hold.
+
+        `claims` are those that the hold should have, made at `claimed` (ms): where the store knows nothing of
+        the hold, or of one of them, they are charged now, to the windows of that time.
+        """
         ...
 
-    async def release(self, shard: str, hold: str, now: int) -> bool:
+    async def release(self, shard: str, hold: str, now: int, record: Record | None = None) -> Ended:
         """Give everything back, requests included: nothing was done for this client."""
         ...
 
@@ -60,8 +97,15 @@ class Holds(Protocol):
         """Extend the leases of those that are still open; how many were."""
         ...
 
-    async def expire(self, now: int) -> int:
-        """End the holds that are past their lease, of whatever process; how many there were."""
+    async def expire(self, now: int) -> list[bytes]:
+        """End the holds that are past their lease, of whatever process.
+
+        One item for each: the ledger row that it left, or nothing (`b""`) where it left none.
+        """
+        ...
+
+    async def restore(self, shard: str, used: Sequence[tuple[Limit, int]], now: int) -> None:
+        """Budgets of a store that was emptied: in the window of `now` at least so much is used of each."""
         ...
 
     async def standings(self, shard: str, limits: Sequence[Limit], now: int) -> tuple[Standing, ...]:
@@ -123,8 +167,74 @@ class Keys(Protocol):
     async def put_secret(self, name: str, value: bytes) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A ledger row as the store keeps it. `position` (`1790000000000-0`) sorts by its two numbers.
+
+    `number` counts the rows from 1; `hash` is `policy.chain.link(<hash of the row before>, number, row)`.
+    """
+
+    position: str
+    number: int
+    row: bytes
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What was used on one day, by one `who` (key, team, model) or under one tag, as `policy.ledger.SUMS`."""
+
+    day: str
+    who: str
+    sums: tuple[int, ...]
+
+
+class Ledger(Protocol):
+    """Rows are written by `Holds`; here they are read."""
+
+    async def newest(self, before: str | None, count: int) -> list[Kept]:
+        """Rows, newest first, that stand before this position; None: the newest of all."""
+        ...
+
+    async def oldest(self, after: str | None, count: int) -> list[Kept]:
+        """Rows, oldest first, that stand after this position; None: from the oldest that is still there."""
+        ...
+
+    async def recent(self, key: str, count: int) -> list[bytes]:
+        """The latest rows of one key, newest first."""
+        ...
+
+    async def sums(self, days: Sequence[str], key: str | None = None) -> list[Sum]:
+        """By key, team and model; those of one `key` alone, where one is named. Kept for ever."""
+        ...
+
+    async def tag_sums(self, days: Sequence[str]) -> list[Sum]: ...
+
+    async def head(self) -> tuple[int, str]:
+        """The number and the hash of the last row ever written: (0, "") before the first."""
+        ...
+
+    async def continue_at(self, number: int, hash: str) -> None:
+        """The next row follows this one: for a store that was emptied, where a sink knows how far it was."""
+        ...
+
+    async def trim(self, now: int) -> None:
+        """Let go of rows that are too old."""
+        ...
+
+
+class Marks(Protocol):
+    """What is to be done once, by one process of many."""
+
+    async def mark(self, name: str, ttl: int) -> bool:
+        """True for the first who asks within `ttl` ms."""
+        ...
+
+    async def unmark(self, name: str) -> None: ...
+
+
 class Store(Protocol):
-    """The three together, and what operations asks of them."""
+    """All of them together, and what operations asks of them."""
 
     @property
     def holds(self) -> Holds: ...
@@ -134,6 +244,20 @@ class Store(Protocol):
 
     @property
     def keys(self) -> Keys: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def marks(self) -> Marks: ...
+
+    async def epoch(self, fresh: str = "") -> str:
+        """Who this store is: what is kept, or else `fresh`, kept from now on. Empty: it has no name."""
+        ...
+
+    def expect(self, epoch: str) -> None:
+        """From now on take and end holds only while the store's epoch is this one."""
+        ...
 
     @property
     def up(self) -> bool:

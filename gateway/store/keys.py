@@ -11,10 +11,9 @@ import msgspec
 from gateway.errors import StoreUnavailable
 from gateway.policy.records import KeyRecord, TeamRecord
 from gateway.store import keyspace, scripts
-from gateway.store.address import Address
 from gateway.store.base import Change, Roster
 from gateway.store.scripts import Runner
-from gateway.store.subscription import subscribe
+from gateway.store.subscription import Speaker, subscribe
 
 log = logging.getLogger("gateway")
 
@@ -44,11 +43,11 @@ def _all(decoder: "msgspec.json.Decoder[Record]", kept: Iterable[bytes]) -> tupl
 
 
 class RedisKeys:
-    """`address` is where `runner` leads: pushes need a connection of their own."""
+    """`speaker` is where `runner` leads: pushes need a connection of their own."""
 
-    def __init__(self, runner: Runner, address: Address) -> None:
+    def __init__(self, runner: Runner, speaker: Speaker) -> None:
         self._runner = runner
-        self._address = address
+        self._speaker = speaker
 
     async def load(self) -> Roster:
         keys = self._runner.send("load", "HVALS", keyspace.KEYS)
@@ -101,7 +100,7 @@ class RedisKeys:
 
     async def _listen(self) -> AsyncGenerator[Change, None]:
         """Changes for as long as none is missed: first `all`, then each as it is pushed."""
-        subscription = await subscribe(self._address, keyspace.CHANNEL)
+        subscription = await subscribe(self._speaker, keyspace.CHANNEL)
         try:
             seen = await self._version()
             yield Change("all")
@@ -124,7 +123,7 @@ class RedisKeys:
         return int(await self._runner.send("version", "GET", keyspace.VERSION) or 0)
 
     def __repr__(self) -> str:
-        return f"<RedisKeys at {self._address}>"
+        return f"<RedisKeys at {self._speaker!r}>"
 
 
 def _pushed(message: bytes) -> tuple[int, Change]:

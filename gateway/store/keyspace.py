@@ -3,6 +3,7 @@
 All keys of one script share a hash tag (the part in braces): in a Redis Cluster they live in one slot.
 """
 
+from hashlib import blake2b
 from zlib import crc32
 
 CHANNEL = "gw:{keys}:changes"
@@ -10,6 +11,7 @@ KEYS = "gw:{keys}:keys"
 TEAMS = "gw:{keys}:teams"
 SECRETS = "gw:{keys}:secrets"
 VERSION = "gw:{keys}:version"
+MARK = "gw:{keys}:mark:"
 
 ENTRY = b"gw:{answers}:entry:"
 ANSWERS_INDEX = "gw:{answers}:index"
@@ -18,7 +20,10 @@ ANSWERS_TOTAL = "gw:{answers}:total"
 
 
 class Keyspace:
-    """Spreads shards over `tags` hash tags. The number may not change while the store holds counters."""
+    """Spreads shards over `tags` hash tags. The number may not change while the store holds counters.
+
+    The ledger is one chain, so where rows are written there is one tag.
+    """
 
     def __init__(self, tags: int = 1) -> None:
         if tags < 1:
@@ -51,3 +56,43 @@ def holds(base: str) -> str:
 def limit(base: str, meter: str, window: str = "") -> str:
     """The counters of one limit; a budget has a key for each of its windows."""
     return f"{base}limit:{meter}:{window}" if window else f"{base}limit:{meter}"
+
+
+def epoch(base: str) -> str:
+    """The name of this store: gone when its counters are."""
+    return base + "epoch"
+
+
+def ledger(base: str) -> str:
+    """Stream of rows: number, row and hash."""
+    return base + "ledger"
+
+
+def head(base: str) -> str:
+    """Hash: number, hash and time (ms) of the last row ever written."""
+    return base + "ledger:head"
+
+
+def sums(base: str, day: str) -> str:
+    """Hash: who (key, team and model) → what was used on that day, packed."""
+    return f"{base}sums:{day}"
+
+
+def tag_sums(base: str, day: str) -> str:
+    """Hash: tag → what was used under it on that day, packed."""
+    return f"{base}tagsums:{day}"
+
+
+def recent(base: str, key: str) -> str:
+    """List: where the latest rows of one client's key stand in the ledger."""
+    return f"{base}recent:{_hashed(key)}"
+
+
+def mark(name: str) -> str:
+    """A thing to be done once."""
+    return MARK + _hashed(name)
+
+
+def _hashed(name: str) -> str:
+    """So that no name can steer a cluster slot or break a key."""
+    return blake2b(name.encode(), digest_size=12).hexdigest()

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import StoreUnavailable
-from gateway.store.link import Link
+from gateway.errors import StoreReset, StoreUnavailable
+from gateway.store.link import Connection
 from gateway.store.wire import NoScript, ReplyError, Wire
 
 _FOLDER = Path(__file__).parent / "lua"
+_STRANGER = [-2]  # what a script answers whose caller expects another store
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,20 @@ def _read(name: str, *libraries: str) -> Script:
 
 
 RESERVE = _read("reserve", "lib")
-DISPATCH = _read("dispatch")
-SETTLE = _read("settle", "lib")
-RELEASE = _read("release", "lib")
+DISPATCH = _read("dispatch", "lib")
+SETTLE = _read("settle", "lib", "rows", "conclude")
+RELEASE = _read("release", "lib", "rows", "conclude")
 RENEW = _read("renew", "lib")
-EXPIRE = _read("expire", "lib")
+EXPIRE = _read("expire", "lib", "rows")
+RESTORE = _read("restore", "lib")
 STANDINGS = _read("standings", "lib")
+CONTINUE_AT = _read("continue_at")
 PUT = _read("put")
 RECORD = _read("record")
-ALL = (RESERVE, DISPATCH, SETTLE, RELEASE, RENEW, EXPIRE, STANDINGS, PUT, RECORD)
+ALL = (
+    *(RESERVE, DISPATCH, SETTLE, RELEASE, RENEW, EXPIRE, RESTORE, STANDINGS),
+    *(CONTINUE_AT, PUT, RECORD),
+)
 
 
 async def load(wire: Wire) -> None:
@@ -49,22 +55,25 @@ async def load(wire: Wire) -> None:
 class Runner:
     """Runs scripts and plain commands over one link, and tells `on_error` the operation that failed."""
 
-    def __init__(self, link: Link, on_error: Callable[[str], None]) -> None:
+    def __init__(self, link: Connection, on_error: Callable[[str], None]) -> None:
         self._link = link
         self._on_error = on_error
 
     async def run(
         self, script: Script, keys: Sequence[str | bytes], args: Sequence[str | bytes | int]
     ) -> Any:
-        """Its reply. Raises StoreUnavailable."""
+        """Its reply. Raises StoreUnavailable, or StoreReset where another store was expected."""
         try:
             try:
-                return await self._link.call("EVALSHA", script.sha, len(keys), *keys, *args)
+                reply = await self._link.call("EVALSHA", script.sha, len(keys), *keys, *args)
             except NoScript:
-                return await self._link.call("EVAL", script.text, len(keys), *keys, *args)
+                reply = await self._link.call("EVAL", script.text, len(keys), *keys, *args)
+            if reply == _STRANGER:
+                raise StoreReset("The quota store has lost its counters, or is another one.")
         except StoreUnavailable:
             self._on_error(script.name)
             raise
+        return reply
 
     def post(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> None:
         """Written when this returns; what became of it is only counted."""

@@ -6,11 +6,14 @@ follows changes when the gateway shuts down.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
 
 import hiredis
 
 from gateway.errors import StoreUnavailable
-from gateway.store.address import Address
+from gateway.store.address import Address, StoreMisconfigured
+from gateway.store.dial import UNREACHABLE
 from gateway.store.wire import ReplyError, error_of, pack
 
 CONNECT = 1.0  # seconds until the server must have confirmed that it will tell us
@@ -67,13 +70,25 @@ class Subscription:
         return f"<Subscription {'confirmed' if self._confirmed else 'asked for'}>"
 
 
-async def subscribe(address: Address, channel: str) -> Subscription:
-    """Raises StoreUnavailable."""
+class Speaker(Protocol):
+    """What knows which servers pass on what is published."""
+
+    async def addresses(self) -> Sequence[Address]: ...
+
+
+async def subscribe(where: Speaker, channel: str) -> Subscription:
+    """Listen at the first that confirms it: a cluster tells all of its nodes. Raises StoreUnavailable."""
     try:
-        async with asyncio.timeout(CONNECT):
-            return await _subscribe(address, channel)
-    except (OSError, TimeoutError):
-        raise StoreUnavailable("The quota store is not reachable.") from None
+        addresses = await where.addresses()
+    except StoreMisconfigured:
+        raise StoreUnavailable(UNREACHABLE) from None
+    for address in addresses:
+        try:
+            async with asyncio.timeout(CONNECT):
+                return await _subscribe(address, channel)
+        except (OSError, TimeoutError, StoreUnavailable):
+            continue
+    raise StoreUnavailable(UNREACHABLE)
 
 
 async def _subscribe(address: Address, channel: str) -> Subscription:

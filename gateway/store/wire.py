@@ -1,6 +1,7 @@
 """One connection, many callers: commands leave in the order of the calls, one write per loop tick."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,19 +12,32 @@ from gateway.errors import StoreUnavailable
 
 GRACE = 0.02  # seconds: long enough for an answer to what a busy loop wrote late
 
+RETRY_MS = (1000, 2000)  # attempts to connect are a second apart at most; clients shall not return as a herd
+
 # What a healthy server says while it cannot serve; anything else that it refuses is our mistake or its setup.
-_UNREADY = frozenset(
-    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
-)
+_UNREADY = {
+    "ASK": "The quota store is moving these keys to another node.",
+    "BUSY": "The quota store is busy with a script that takes too long.",
+    "CLUSTERDOWN": "The quota store's cluster does not serve all of its slots.",
+    "LOADING": "The quota store is still reading its data.",
+    "MASTERDOWN": "The quota store has lost its master.",
+    "MISCONF": "The quota store cannot write to its disk.",
+    "MOVED": "The quota store is moving these keys to another node.",
+    "NOREPLICAS": "The quota store has too few replicas to accept a write.",
+    "OOM": "The quota store is out of memory.",
+    "READONLY": "The quota store is read-only: it is a replica.",
+    "TRYAGAIN": "The quota store is moving these keys to another node.",
+}
+_REDIRECTIONS = ("ASK", "MOVED")
 
 
 class ReplyError(StoreUnavailable):
     """The server answered with an error. `kind` is its first word; its text stays out of the message."""
 
     def __init__(self, text: str) -> None:
-        super().__init__("The quota store refused a command.")
         self.kind = text.partition(" ")[0]
         self.text = text
+        super().__init__(_UNREADY.get(self.kind, "The quota store refused a command."), retry_ms=retry_ms())
 
     @property
     def unready(self) -> bool:
@@ -45,17 +59,31 @@ def pack(command: tuple[str | bytes | int, ...]) -> bytes:
     return packed
 
 
-def failed(message: str) -> asyncio.Future[Any]:
+def retry_ms(earliest: float = 0.0) -> int:
+    """When trying again helps: after the next attempt to connect, which is `earliest` ms away."""
+    shortest, longest = RETRY_MS
+    return int(random.uniform(max(shortest, earliest), longest))  # noqa: S311
+
+
+def failed(message: str, earliest: float = 0.0) -> asyncio.Future[Any]:
     """A call that failed at once."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    _fail(future, message)
+    fail(future, message, earliest)
     return future
 
 
-def _fail(future: asyncio.Future[Any], message: str) -> None:
+def fail(future: asyncio.Future[Any], message: str, earliest: float = 0.0) -> None:
+    """Unless it has ended already."""
     if not future.done():
-        future.set_exception(StoreUnavailable(message))
+        future.set_exception(StoreUnavailable(message, retry_ms=retry_ms(earliest)))
         future.exception()  # counts as retrieved: whoever was cancelled never looks
+
+
+def _stay(error: ReplyError, packed: bytes, future: asyncio.Future[Any]) -> bool:
+    return False
+
+
+Redirected = Callable[[ReplyError, bytes, asyncio.Future[Any]], bool]
 
 
 class Wire(asyncio.Protocol):
@@ -63,7 +91,8 @@ class Wire(asyncio.Protocol):
 
     A call may be cancelled at any time: its reply is still read, and dropped. The oldest call that waits
     longer than `deadline` seconds ends the connection, since replies come in order. `lost` is called once,
-    at the end, with the reason in words.
+    at the end, with the reason in words. `redirected` may take over a call that the server did not execute
+    because another one serves its key (MOVED, ASK).
     """
 
     def __init__(
@@ -71,13 +100,15 @@ class Wire(asyncio.Protocol):
         deadline: float,
         lost: Callable[["Wire", str], None],
         refused: Callable[[ReplyError], None] = lambda error: None,
+        redirected: Redirected = _stay,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
         self._lost = lost
         self._refused = refused
+        self._redirected = redirected
         self._reader = hiredis.Reader(replyError=error_of)
-        self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._pending: deque[tuple[asyncio.Future[Any], float, bytes]] = deque()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,16 +125,26 @@ class Wire(asyncio.Protocol):
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """Queue a command. The future's result is the reply; its exception a `StoreUnavailable`."""
-        if self._ended:
-            return failed(self._ended)
         future: asyncio.Future[Any] = self._loop.create_future()
+        self.send(pack(command), future)
+        return future
+
+    def send(self, packed: bytes, future: asyncio.Future[Any]) -> None:
+        """`call` for a command that is packed already, and for a future that somebody has already."""
+        if self._ended:
+            fail(future, self._ended)
+            return
         if not self._out:
             self._loop.call_soon(self.flush)
-        self._out.append(pack(command))
-        self._pending.append((future, self._loop.time()))
+        self._out.append(packed)
+        self._pending.append((future, self._loop.time(), packed))
         if self._timer is None:
             self._timer = self._loop.call_later(self._deadline, self._watch)
-        return future
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits for a reply."""
+        return not self._pending
 
     def flush(self) -> None:
         """Write what is queued now, not at the end of the loop's tick."""
@@ -115,9 +156,11 @@ class Wire(asyncio.Protocol):
         reader, pending = self._reader, self._pending
         try:
             reader.feed(data)
-            while (reply := reader.gets()) is not False:
-                future, _ = pending.popleft()
+            while not self._ended and (reply := reader.gets()) is not False:
+                future, _, packed = pending.popleft()
                 if isinstance(reply, ReplyError):
+                    if reply.kind in _REDIRECTIONS and self._redirected(reply, packed, future):
+                        continue
                     self._refused(reply)
                     if not future.done():
                         future.set_exception(reply)
@@ -136,7 +179,7 @@ class Wire(asyncio.Protocol):
         self._timer = None
         if not self._pending:
             return
-        oldest, since = self._pending[0]
+        oldest, since, _ = self._pending[0]
         left = since + self._deadline - self._loop.time()
         if left <= 0 and oldest is self._suspect:
             self.end("The quota store did not answer in time.")
@@ -158,7 +201,7 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
         self._out.clear()
         while self._pending:
-            _fail(self._pending.popleft()[0], reason)
+            fail(self._pending.popleft()[0], reason)
         self._lost(self, reason)
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ class ReplyBody:
         except Exception as error:
             failure: Failure | None = failures.STALLED if self._stalled else failures.while_reading(error)
         except BaseException:
-            self.close()  # cancelled: nobody wants the rest
+            self._waiting = None  # cancelled: whoever let it be read decides about the rest
             raise
         else:
             self._waiting = None

@@ -1,7 +1,9 @@
-"""The admin listener: keys, teams and upstreams behind the admin key, and what operations asks."""
+"""The admin listener: keys, teams, usage and upstreams behind the admin key, and what operations asks."""
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.errors import InvalidKey, StoreUnavailable
 from gateway.policy.credentials import presented_key, same
@@ -9,9 +11,15 @@ from gateway.runtime import Gateway
 from gateway.store.base import Store
 from gateway.web.call import Call, Handler
 from gateway.web.keys import KeyCalls
+from gateway.web.ledger import LedgerCalls, Verify
 from gateway.web.ops import Ops, healthz
+from gateway.web.restore import Accept, StoreCalls
 from gateway.web.routes import Routes
 from gateway.web.teams import TeamCalls
+from gateway.web.usage import UsageCalls
+
+if TYPE_CHECKING:
+    from gateway.ledger.history import History
 
 _API = "/admin/v1/"
 
@@ -27,9 +35,28 @@ class InvalidAdminKey(InvalidKey):
 Digest = Callable[[], bytes | None]  # the admin key's SHA-256; None while it is not known
 
 
-def admin(gateway: Gateway, store: Store, digest: Digest) -> Handler:
-    api = _api(gateway, store)
-    ops = Ops(gateway, lambda: store.up, lambda: gateway.clients.loaded and digest() is not None)
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What the admin listener shows of other rooms: the ledger, and whether the store is to be trusted.
+
+    `verify` checks a part of the ledger, `accept` serves from a store that was emptied, and `complaint` says
+    why the store is not trusted (None: it is).
+    """
+
+    history: "History"
+    verify: Verify
+    accept: Accept
+    complaint: Callable[[], str | None]
+
+
+def admin(gateway: Gateway, store: Store, digest: Digest, backing: Backing) -> Handler:
+    api = _api(gateway, store, backing)
+    ops = Ops(
+        gateway,
+        store_up=lambda: store.up,
+        prepared=lambda: gateway.clients.loaded and digest() is not None,
+        complaint=backing.complaint,
+    )
     plain = Routes("Unknown URL. The admin API is under /admin/v1, the OpenAI API on the public listener.")
     plain.add("/metrics", GET=ops.metrics)
     plain.add("/healthz", GET=healthz)
@@ -45,9 +72,13 @@ def admin(gateway: Gateway, store: Store, digest: Digest) -> Handler:
     return handle
 
 
-def _api(gateway: Gateway, store: Store) -> Routes:
+def _api(gateway: Gateway, store: Store, backing: Backing) -> Routes:
+    timezone = gateway.settings.server.timezone
     keys = KeyCalls(gateway, store.keys)
     teams = TeamCalls(gateway.clients, store.keys, gateway.clock)
+    usage = UsageCalls(store.ledger, gateway.clients, gateway.clock, timezone)
+    ledger = LedgerCalls(backing.history, backing.verify, timezone)
+    stored = StoreCalls(backing.accept)
 
     async def upstreams(call: Call) -> None:
         await call.answer_json(200, {"object": "list", "data": gateway.upstreams.status()})
@@ -58,6 +89,10 @@ def _api(gateway: Gateway, store: Store) -> Routes:
     routes.add(f"{_API}teams", POST=teams.create, GET=teams.list)
     routes.add(f"{_API}teams/{{name}}", GET=teams.show, PATCH=teams.change, DELETE=teams.delete)
     routes.add(f"{_API}limits/{{id}}", GET=keys.limits)
+    routes.add(f"{_API}usage", GET=usage.usage)
+    routes.add(f"{_API}ledger", GET=ledger.rows)
+    routes.add(f"{_API}ledger/verify", GET=ledger.verify)
+    routes.add(f"{_API}store/accept", POST=stored.accept)
     routes.add(f"{_API}upstreams", GET=upstreams)
     return routes
 

@@ -33,6 +33,11 @@ class Call:
         """The client's address; empty on a Unix socket."""
         return self.request.remote or ""
 
+    @property
+    def query(self) -> Sequence[tuple[str, str]]:
+        """The query's names and values, decoded, in order."""
+        return list(self.request.query.items())
+
     def header_values(self, name: str) -> Sequence[str]:
         """Every value of a header, in order; names in any case."""
         return self.request.headers.getall(name, ())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.runtime import Gateway
 from gateway.settings import Settings
 from gateway.store.base import Store
-from gateway.web.admin import Digest, admin
+from gateway.web.admin import Backing, Digest, admin
 from gateway.web.call import Handler
 from gateway.web.public import public
 from gateway.web.server import Server, require_c_parser
@@ -82,6 +82,7 @@ async def listen(
     gateway: Gateway,
     store: Store,
     admin_digest: Digest,
+    backing: Backing,
     sockets: tuple[socket.socket, socket.socket] | None = None,
 ) -> Listeners:
     """Serve on both sockets, which are bound here unless they come from `bind_both`.
@@ -90,8 +91,10 @@ async def listen(
     """
     require_c_parser()
     front, back = sockets or bind_both(gateway.settings)
-    open_to_all = Listener(front, _server(gateway, public(gateway), lambda: gateway.draining))
-    for_the_admin = Listener(back, _server(gateway, admin(gateway, store, admin_digest), lambda: False))
+    open_to_all = Listener(front, _server(gateway, public(gateway, store.ledger), lambda: gateway.draining))
+    for_the_admin = Listener(
+        back, _server(gateway, admin(gateway, store, admin_digest, backing), lambda: False)
+    )
     await for_the_admin.start()
     await open_to_all.start()
     return Listeners(open_to_all, for_the_admin)

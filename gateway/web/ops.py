@@ -17,6 +17,7 @@ class Ops:
     gateway: Gateway
     store_up: Callable[[], bool]
     prepared: Callable[[], bool]
+    complaint: Callable[[], str | None]  # why the store, although it answers, is not to be trusted
 
     async def metrics(self, call: Call) -> None:
         body, content_type = self.gateway.telemetry.render(", ".join(call.header_values("accept")))
@@ -33,6 +34,8 @@ class Ops:
             yield "draining"
         if not self.store_up():
             yield "the store is down"
+        if (complaint := self.complaint()) is not None:
+            yield complaint
         if not self.prepared():
             yield "the keys have not been read yet"
         if not self.gateway.settings.upstreams and not self.gateway.upstreams.plan(None):

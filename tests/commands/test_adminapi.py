@@ -21,6 +21,19 @@ def test_the_answer_is_json_and_may_be_empty(server: Answering) -> None:
     assert api.call("DELETE", "keys", "x") is None
 
 
+def test_a_query_is_encoded(server: Answering) -> None:
+    server.answer("GET", "/admin/v1/usage?tag=a%3Db+c", {"data": []})
+    assert AdminApi(server.url, ADMIN_KEY).call("GET", "usage", query={"tag": "a=b c"}) == {"data": []}
+
+
+def test_a_page_is_what_was_sent_and_where_to_go_on(server: Answering) -> None:
+    server.answer("GET", "/admin/v1/ledger?format=csv", b"a\r\n", x_gateway_next_cursor="17-0")
+    server.answer("GET", "/admin/v1/ledger?cursor=17-0", b"")
+    api = AdminApi(server.url, ADMIN_KEY)
+    assert api.page("ledger", query={"format": "csv"}) == (b"a\r\n", "17-0")
+    assert api.page("ledger", query={"cursor": "17-0"}) == (b"", "")
+
+
 def test_a_wrong_key_is_told_where_the_right_one_goes(server: Answering) -> None:
     server.answer("GET", "/admin/v1/keys", {"error": {"message": "Incorrect"}}, 401)
     assert "GATEWAY_ADMIN_KEY" in failure(server)

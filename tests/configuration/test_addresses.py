@@ -55,6 +55,10 @@ def test_base_urls_that_are_refused(url: str, wrong: str) -> None:
         "redis://u:p@h:6380/2",
         "rediss://h",
         "unix:///run/redis.sock?db=1",
+        "redis+cluster://h",
+        "rediss+cluster://u:p@h:7000,[::1]:7001,i",
+        "redis+sentinel://h,i:26380,j/main/2?sentinel_password=p",
+        "rediss+sentinel://h/main?ssl_ca_certs=/ca.pem",
     ],
 )
 def test_stores_that_are_taken(url: str) -> None:
@@ -69,9 +73,19 @@ def test_stores_that_are_taken(url: str) -> None:
         ("embedded: ", "no folder"),
         ("canary", "no address"),
         ("http://:canary@h", "no address"),
-        ("redis+sentinel://:canary@h", "redis+sentinel:// is not supported"),
-        ("redis+cluster://:canary@h", "redis+cluster:// is not supported"),
-        ("redis://:canary@h:99999", "no address"),
+        ("redis+galera://:canary@h", "no address"),
+        ("redis+sentinel://:canary@h", "needs the master's name"),
+        ("redis+sentinel://:canary@h/main/zero", "malformed"),
+        ("redis+sentinel://:canary@h,,i/main", "malformed"),
+        ("redis+sentinel://h/main?sentinel_secret=canary", "sentinel_secret"),
+        ("redis+cluster://:canary@h/1", "a cluster has but one"),
+        ("redis+cluster://:canary@h:0,i", "malformed"),
+        ("redis+cluster://:canary@h, i", "no address"),
+        ("redis+cluster://:canary@", "malformed"),
+        ("redis+cluster:canary@h", "no address"),
+        ("redis://:canary@h,i", "several hosts"),
+        ("redis://:canary@h:99999", "malformed"),
+        ("redis://:canary@h:0", "malformed"),
         ("redis://:canary@h/zero", "malformed"),
         ("redis://:canary@h?colour=red", "colour"),
         ("unix://canary", "path"),
@@ -86,4 +100,5 @@ def test_stores_that_are_refused(url: str, wrong: str) -> None:
 def test_the_cache_may_be_beside_the_store_but_not_embedded_apart() -> None:
     assert complaint(check_cache_url, "") == ""
     assert complaint(check_cache_url, "redis://h:6380") == ""
+    assert complaint(check_cache_url, "redis+cluster://h:6380,i") == ""
     assert "no address" in complaint(check_cache_url, "embedded:./other")

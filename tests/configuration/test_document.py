@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.configuration.complaints import Complaints
 from gateway.configuration.conversion import convert, kinds, required
 from gateway.configuration.document import OTHER_VARIABLES, overlay, parse, read, twin
-from gateway.settings import Duration, Settings, Size
+from gateway.settings import Dollars, Duration, ModelPrice, Settings, Size
 
 # A value of each type, as text in a variable and as it is read.
 EXAMPLES: dict[Any, tuple[str, Any]] = {
@@ -21,7 +21,15 @@ EXAMPLES: dict[Any, tuple[str, Any]] = {
     Duration: ("7m", 420.0),
     Size: ("3KiB", 3072),
 }
-CHOICES = {"models.retired": "refuse", "cache.scope": "all", "endpoints.unknown": "forward"}
+CHOICES = {
+    "models.retired": "refuse",
+    "cache.scope": "all",
+    "endpoints.unknown": "forward",
+    "away.money": "share",
+    "away.budgets": "share",
+    "away.rates": "refuse",
+    "away.concurrency": "refuse",
+}
 LISTS = {
     "upstreams": [{"name": "o", "base_url": "https://x/v1"}],
     "teams": [{"name": "t"}],
@@ -30,11 +38,21 @@ LISTS = {
     "endpoints.allow": ["all"],
     "models.aliases": {"a.b": "c"},
     "models.output_caps": {"m": 7},
+    "alerts.at": [50, 75],
+}
+
+PRICES = {
+    "prices.models": ('{"m": {"input": 0.1}}', {"m": ModelPrice(input=Dollars(100_000_000))}),
+    "prices.unpriced": ("{ output = 0.3 }", ModelPrice(output=Dollars(300_000_000))),
+    "prices.tiers": ('{"flex": 0.4}', {"flex": 400_000}),
+    "prices.tools": ('{"web_search": 0.01}', {"web_search": 10_000_000}),
 }
 
 
 def example(where: str, kind: Any) -> tuple[str, Any]:
     kind = required(kind)
+    if where in PRICES:
+        return PRICES[where]
     if kind in EXAMPLES:
         return EXAMPLES[kind]
     if get_origin(kind) in (list, dict):

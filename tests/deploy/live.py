@@ -25,8 +25,8 @@ def panels() -> Iterator[dict[str, Any]]:
 
 
 def expressions(window: str = "1m") -> list[str]:
-    """Every expression as Grafana would send it: `window` for `$__rate_interval`, all of each variable."""
-    variables = {"$__rate_interval": window, "$model": ".*", "$team": ".*"}
+    """Every expression as Grafana would send it: `window` for all times, all of each variable."""
+    variables = {"$__rate_interval": window, "$__range": window, "$model": ".*", "$team": ".*"}
     found = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
     for name, value in variables.items():
         found = [expression.replace(name, value) for expression in found]

@@ -62,6 +62,13 @@ def test_the_state_is_kept_and_the_cache_may_forget(services: dict[str, Any]) ->
     assert "--maxmemory-policy allkeys-lru" in cache
 
 
+def test_what_the_gateway_must_not_lose_is_on_a_volume_of_its_own(services: dict[str, Any]) -> None:
+    settings = load(DEPLOY / "gateway.toml", ENVIRONMENT)
+    assert f"gateway:{settings.server.data}" in services["gateway"]["volumes"]
+    assert settings.ledger.sink.startswith(f"sqlite:{settings.server.data}/")
+    assert f"--mode 0700 {settings.server.data}" in (DEPLOY / "Dockerfile").read_text()
+
+
 def test_the_gateway_is_given_time_to_drain(services: dict[str, Any]) -> None:
     settings = load(DEPLOY / "gateway.toml", ENVIRONMENT)
     grace = float(services["gateway"]["stop_grace_period"].removesuffix("s"))

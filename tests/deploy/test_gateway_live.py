@@ -21,7 +21,7 @@ LIMITED_KEY = """
 name = "limited"
 team = "research"
 secret = "env:LIMITED"
-limits = ["2 requests/hour", "8 concurrent", "1k tokens/day"]
+limits = ["2 requests/hour", "8 concurrent", "1k tokens/day", { limit = "1 request/day", mode = "shadow" }]
 """
 CHAT = "/v1/chat/completions"
 DELTA = {"id": "c", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
@@ -37,6 +37,9 @@ TRACES = (
     'gateway_rejected_total{reason="upstream_protocol_error"}',
     'gateway_upstream_requests_total{outcome="server_error",upstream="scripted"}',
     'gateway_tokens_total{kind="output",model="gpt-4o-mini",team="research"}',
+    'gateway_cost_dollars_total{model="gpt-4o-mini",team="research"}',
+    'gateway_saved_dollars_total{team="research"}',
+    'gateway_shadow_refusals_total{limit="1 request/day"}',
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ _PROMETHEUS = DEPLOY / "prometheus"
 
 def test_promtool_understands_the_configuration(run: Run) -> None:
     said = run("promtool", "check", "config", _PROMETHEUS / "prometheus.yml")
-    assert "9 rules found" in said
+    assert "16 rules found" in said
 
 
 def test_every_alert_fires_when_it_should_and_not_before(run: Run) -> None:

@@ -1,6 +1,8 @@
+import dataclasses
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,11 @@ ENTRY = Entry(
     upstream="openai",
     usage=Usage(3, 2, 1, 0),
 )
+KINDS = {
+    field.name: st.integers(0, 10**9)
+    for field in dataclasses.fields(Usage)
+    if field.name not in ("estimated", "tier")
+}
 entries = st.builds(
     Entry,
     mode=st.sampled_from(["plain", "stream"]),
@@ -32,13 +39,20 @@ entries = st.builds(
     created=st.integers(0, 2**50),
     model=st.text(max_size=5),
     upstream=st.text(max_size=5),
-    usage=st.none() | st.builds(Usage, *(st.integers(0, 10**9) for _ in range(4)), st.booleans()),
+    usage=st.none() | st.builds(Usage, estimated=st.booleans(), tier=st.text(max_size=3), **KINDS),
 )
 
 
 @given(entries, st.binary(max_size=40))
 def test_what_was_sealed_is_unsealed(entry: Entry, key: bytes) -> None:
     assert unseal(seal(entry, key, SECRET), key, SECRET) == entry
+
+
+def test_an_entry_of_a_gateway_that_knew_fewer_kinds_of_usage_is_read() -> None:
+    old: Any = msgspec.structs.asdict(ENTRY) | {
+        "usage": {"input": 3, "output": 2, "cached": 1, "reasoning": 0}
+    }
+    assert unseal(seal(list(old.values()), KEY, SECRET), KEY, SECRET) == ENTRY  # type: ignore[arg-type]
 
 
 def test_any_flipped_byte_spoils_the_seal() -> None:

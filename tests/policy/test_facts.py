@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
 from gateway.policy.endpoints import TABLE
-from gateway.policy.facts import Facts, read
+from gateway.policy.facts import Facts, read, sent_as
 
 ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
 
@@ -182,6 +182,79 @@ def test_a_response_that_builds_on_more_than_its_body(fields: dict[str, Any]) ->
 def test_a_completions_prompt_is_no_state() -> None:
     assert not facts("completions", prompt="x").stateful
     assert not facts("responses", background=False, input="x").stateful
+
+
+@pytest.mark.parametrize(("said", "goes_on"), [(True, True), ("?", True), (False, False), (None, False)])
+def test_what_goes_on_in_the_background(said: Any, goes_on: bool) -> None:
+    assert facts("responses", background=said).background is goes_on
+    assert not facts("chat.completions", background=said).background
+
+
+@pytest.mark.parametrize("name", ["chat.completions", "responses", "completions", "embeddings"])
+def test_the_tier_that_is_asked_for(name: str) -> None:
+    assert facts(name).tier is None
+    assert facts(name, service_tier=None).tier is None
+    assert facts(name, service_tier="flex").tier == "flex"
+    for wrong in (5, ["flex"], True, "x" * 65, "a\nb"):
+        body = json.dumps({"model": "m", "service_tier": wrong}).encode()
+        assert refusal(name, body) == ("invalid_service_tier", "service_tier")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "tools", "calls"),
+    [
+        ("responses", {}, set(), None),
+        ("responses", {"tools": None, "max_tool_calls": None}, set(), None),
+        ("responses", {"tools": [{"type": "web_search_preview"}], "max_tool_calls": 3}, {"web_search"}, 3),
+        ("responses", {"tools": [{"type": "function", "name": "f"}]}, set(), None),
+        ("responses", {"tools": [{"type": "telepathy"}]}, {"telepathy"}, None),
+        ("responses", {"input": [{"tools": [{"type": "file_search"}]}]}, {"file_search"}, None),
+        ("responses", {"input": "tools"}, set(), None),
+        ("responses", {"web_search_options": {}}, set(), None),
+        ("chat.completions", {"tools": [{"type": "function", "function": {"name": "f"}}]}, set(), None),
+        ("chat.completions", {"web_search_options": {}}, {"web_search"}, 1),
+        ("chat.completions", {"web_search_options": None, "max_tool_calls": 9}, set(), None),
+        ("chat.completions", {"model": "gpt-4o-search-preview-2025-03-11"}, {"web_search"}, 1),
+        ("chat.completions", {"web_search_options": {}, "tools": [{"type": "t"}]}, {"web_search", "t"}, None),
+        ("completions", {"tools": [{"type": "web_search"}]}, set(), None),
+    ],
+)
+def test_tools_that_the_upstream_bills(
+    name: str, fields: dict[str, Any], tools: set[str], calls: int | None
+) -> None:
+    found = facts(name, **fields)
+    assert (found.tools, found.max_tool_calls) == (tools, calls)
+
+
+def test_an_alias_of_a_model_that_searches_is_searched_for() -> None:
+    asked, chat = facts(model="news"), ENDPOINTS["chat.completions"]
+    sent = sent_as(asked, chat, "gpt-5-search-api")
+    assert (sent.tools, sent.max_tool_calls, asked.tools) == ({"web_search"}, 1, frozenset())
+    assert sent_as(asked, chat, "gpt-5") == asked
+    assert sent_as(asked, chat, None) == asked
+
+
+@pytest.mark.parametrize("tools", ["web_search", {"type": "web_search"}, [5], [{"type": 5}], True])
+@pytest.mark.parametrize("name", ["chat.completions", "responses"])
+def test_malformed_tools(name: str, tools: Any) -> None:
+    body = json.dumps({"model": "m", "tools": tools}).encode()
+    assert refusal(name, body) == ("invalid_tools", "tools")
+
+
+@pytest.mark.parametrize("calls", [-1, 1.5, "3", True, [], 10**10])
+def test_a_bad_bound_on_tool_calls(calls: Any) -> None:
+    body = json.dumps({"model": "m", "max_tool_calls": calls}).encode()
+    assert refusal("responses", body) == ("invalid_max_tool_calls", "max_tool_calls")
+
+
+def test_a_spoken_answer() -> None:
+    assert facts(modalities=["text", "audio"]).audio
+    assert not facts(modalities=["text"]).audio
+    assert not facts(modalities=None).audio
+    assert not facts("responses", modalities="audio").audio
+    for wrong in ("audio", ["audio", 5], {}):
+        body = json.dumps({"model": "m", "modalities": wrong}).encode()
+        assert refusal("chat.completions", body) == ("invalid_modalities", "modalities")
 
 
 def test_a_request_without_a_body() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.limits import parse_limit, parse_limits, unsupported
+from gateway.policy.limits import owner_of, parse_limit, parse_limits
 from gateway.policy.records import Kind, Limit, Unit, Window
 
 NANO = 10**9
@@ -125,9 +125,43 @@ def test_two_limits_on_one_counter_are_refused() -> None:
     assert len(parse_limits(["60 requests/minute", "30 requests/minute on o3*"], "key:a")) == 2
 
 
-def test_dollars_are_understood_and_not_supported() -> None:
-    assert unsupported(parse_limit("$5/day", "")) == "dollar limits are not supported by this version"
-    assert unsupported(parse_limit("8 concurrent", "")) is None
+@pytest.mark.parametrize("text", ["$5/day", "100k tokens/minute", "1M tokens/month on o3*"])
+def test_a_limit_on_what_is_written_may_cap_it_or_learn_it(text: str) -> None:
+    plain = parse_limit(text, "key:a")
+    assert (plain.cap_output, plain.learned) == (None, False)
+    capped = parse_limit({"limit": text, "cap_output": 1_000}, "key:a")
+    learned = parse_limit({"limit": text, "estimate": "learned", "mode": "shadow"}, "key:a")
+    assert (capped.cap_output, capped.learned, capped.shadow) == (1_000, False, False)
+    assert (learned.cap_output, learned.learned, learned.shadow) == (None, True, True)
+    assert parse_limit({"limit": text, "estimate": "worst", "cap_output": None}, "key:a") == plain
+    assert capped.id == plain.id, "what was used stays when the setting changes"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"limit": "8 concurrent", "cap_output": 5}, "for limits on tokens and dollars"),
+        ({"limit": "60 requests/minute", "estimate": "learned"}, "for limits on tokens and dollars"),
+        ({"cap_output": 0}, "a whole number of tokens, 1 or more"),
+        ({"cap_output": -1}, "a whole number of tokens"),
+        ({"cap_output": 1.5}, "a whole number of tokens"),
+        ({"cap_output": "1000"}, "a whole number of tokens"),
+        ({"cap_output": True}, "a whole number of tokens"),
+        ({"cap_output": 10**10}, "a whole number of tokens"),
+        ({"estimate": "guess"}, "must be 'worst' or 'learned'"),
+        ({"mode": []}, "must be 'enforce' or 'shadow'"),
+        ({"cap_output": 5, "estimate": "learned"}, "keep one of them"),
+        ({"cap": 5}, "cap_output = TOKENS"),
+    ],
+)
+def test_a_complaint_about_a_table(more: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_limit({"limit": "$5/day", **more}, "key:a")
+
+
+def test_whose_limit_it_is() -> None:
+    owners = [owner_of(parse_limit("8 concurrent", scope)) for scope in ("key:a", "team:blue", "gateway")]
+    assert owners == ["this key", "the team 'blue'", "the gateway"]
 
 
 @given(

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.policy.models import KNOWN, allowed, label, output_cap, upstream_model
+from gateway.policy.models import KNOWN, allowed, label, output_cap, reasons, searches, upstream_model
 
 ALIASES = {
     "text-davinci-002": "gpt-6-luna",
@@ -74,3 +74,26 @@ def test_every_owner_must_allow_a_model() -> None:
     assert not allowed((("gpt-*",), ("o3",)), "gpt-4o")
     assert not allowed(((),), "gpt-4o")
     assert allowed((), "gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        *((name, True) for name in ("o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5.4-nano", "gpt-6-luna")),
+        *((name, True) for name in ("openai/gpt-6-luna", "ft:o4-mini:org::x", "gpt-10", "codex-mini-latest")),
+        *(
+            (name, False)
+            for name in ("gpt-4o", "gpt-4.1", "gpt-3.5-turbo", "chatgpt-4o-latest", "gpt-oss-20b")
+        ),
+        *((name, False) for name in ("", "orca-2", "llama-o1", "SmolLM2-135M-Instruct", "gpt-1")),
+    ],
+)
+def test_which_models_know_the_newer_bound(model: str, expected: bool) -> None:
+    assert reasons(model) is expected
+
+
+def test_which_models_search_by_themselves() -> None:
+    for model in ("gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11", "gpt-5-search-api"):
+        assert searches(model)
+    for model in ("gpt-4o", "search-preview", "o3-deep-research", "text-search-ada"):
+        assert not searches(model)

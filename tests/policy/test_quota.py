@@ -1,81 +1,15 @@
+import re
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InternalError, QuotaExceeded, RateLimited
-from gateway.policy.facts import Facts
-from gateway.policy.quota import (
-    applies,
-    claims_to_admit,
-    claims_to_answer,
-    duration,
-    parse_limit,
-    ratelimit_headers,
-    refusal,
-)
-from gateway.policy.records import Claim, Client, Limit, Standing
-
-
-def client(*limits: str) -> Client:
-    return Client(
-        id="a", name="alice", digest=b"", limits=tuple(parse_limit(text, "key:a") for text in limits)
-    )
-
-
-def facts(n: int = 1, max_output: int | None = None) -> Facts:
-    return Facts("gpt-4o", False, None, n, max_output, None, False, {})
-
-
-def amounts(claims: list[Claim]) -> dict[str, int]:
-    return {claim.limit.text: claim.amount for claim in claims}
-
-
-EVERYTHING = client(
-    "60 requests/minute",
-    "10 requests/day on o3*",
-    "8 concurrent",
-    "1k tokens/minute",
-    "1M tokens/day",
-    "5k tokens/day on o3*",
-    "$5/day",
-)
-
-
-def test_admission_asks_for_one_request_and_one_slot() -> None:
-    claims = claims_to_admit(EVERYTHING, "gpt-4o")
-    assert amounts(claims) == {"60 requests/minute": 1, "8 concurrent": 1}
-    assert not any(claim.held for claim in claims)
-    assert "10 requests/day on o3*" in amounts(claims_to_admit(EVERYTHING, "o3-mini"))
-
-
-def test_a_limit_on_models_leaves_requests_without_one_alone() -> None:
-    assert "10 requests/day on o3*" not in amounts(claims_to_admit(EVERYTHING, None))
-    assert not applies(parse_limit("1 concurrent on *", ""), None)
-
-
-def test_an_answer_is_asked_for_at_its_worst() -> None:
-    claims = claims_to_answer(EVERYTHING, facts(n=2, max_output=300), "o3", 50, 9_999)
-    assert amounts(claims) == {
-        "1k tokens/minute": 650,
-        "1M tokens/day": 650,
-        "5k tokens/day on o3*": 650,
-    }
-    assert all(claim.held for claim in claims)
-
-
-def test_without_a_bound_the_models_own_holds_and_a_rate_is_asked_for_no_more_than_it_has() -> None:
-    claims = claims_to_answer(EVERYTHING, facts(), "gpt-4o", 50, 9_999)
-    assert amounts(claims) == {"1k tokens/minute": 1_000, "1M tokens/day": 10_049}
-
-
-def test_a_bound_that_is_too_large_is_asked_for_as_it_is() -> None:
-    claims = claims_to_answer(EVERYTHING, facts(max_output=5_000), "gpt-4o", 50, 9_999)
-    assert amounts(claims)["1k tokens/minute"] == 5_050
-
-
-def test_where_nothing_is_generated_the_input_is_all() -> None:
-    claims = claims_to_answer(EVERYTHING, facts(max_output=0), "text-embedding-3-small", 50, 9_999)
-    assert amounts(claims)["1M tokens/day"] == 50
+from gateway.policy.quota import duration, parse_limit, ratelimit_headers, refusal, shadow_refusals
+from gateway.policy.records import Claim, Standing
+from gateway.policy.windows import Reading
+from gateway.policy.windows import standing as stands
 
 
 def standing(text: str, used: int, retry_ms: int, reset_ms: int = 1, scope: str = "key:a") -> Standing:
@@ -189,12 +123,51 @@ def test_durations(ms: int, text: str) -> None:
     assert duration(ms) == text
 
 
-@given(st.integers(0, 10**6), st.integers(1, 128), st.none() | st.integers(0, 10**6), st.integers(1, 10**6))
-def test_a_claim_is_never_below_what_can_be_spent_unless_a_rate_holds_less(
-    tokens: int, n: int, bound: int | None, cap: int
-) -> None:
-    worst = tokens + n * (cap if bound is None else bound)
-    for found in claims_to_answer(EVERYTHING, facts(n, bound), "gpt-4o", tokens, cap):
-        limit: Limit = found.limit
-        idle_rate = bound is None and limit.text == "1k tokens/minute"
-        assert found.amount == (min(worst, limit.amount) if idle_rate else worst)
+def money(text: str, used: int, retry_ms: int, asked: int) -> str:
+    found = standing(text, used, retry_ms)
+    error = refusal([found], [claim(found, asked)])
+    assert isinstance(error, QuotaExceeded)
+    assert error.should_retry is False
+    return error.message
+
+
+def test_a_budget_in_dollars_says_what_it_could_cost_what_is_left_and_what_to_do() -> None:
+    assert money("$5/day", 4_998_960_000, 5_000, 12_340_001) == (
+        "The limit '$5/day' of this key is reached. "
+        "This request can cost up to $0.0124, and $0.00104 is left. "
+        "Try again in 5s, or send a smaller max_tokens, or ask a cheaper model."
+    )
+    assert "It can never fit: send max_tokens" in money("$0.01/day", 0, -1, 20_000_000)
+    assert "$0.00 is left. It does not refill: ask for a larger limit." in money("$1 total", 10**9, -1, 5)
+    left = money("$1 total", 5 * 10**8, -1, 6 * 10**8)
+    assert "$0.60, and $0.50 is left. It does not refill: ask for a larger limit, or send a smaller" in left
+
+
+@given(st.integers(1, 10**13), st.integers(0, 10**13))
+def test_what_does_not_fit_never_reads_as_if_it_had(asked: int, left: int) -> None:
+    asked += left
+    message = money(f"${10**5}/day", 10**14 - left, 5, asked)
+    most, rest = (
+        Decimal(match.replace(",", "")) for match in re.findall(r"\$([0-9.]+)(?:,| is left)", message)
+    )
+    assert most * 10**9 >= asked > left >= rest * 10**9
+
+
+def test_shadow_limits_that_would_have_refused_are_named() -> None:
+    def shadow(text: str, retry_ms: int) -> Standing:
+        return Standing(parse_limit({"limit": text, "mode": "shadow"}, "key:a"), 1, retry_ms, 1)
+
+    found = [shadow("$1/day", 5), shadow("$2/day", 0), shadow("1 concurrent", -1), standing("$3/day", 9, 5)]
+    assert shadow_refusals(found) == ["$1/day", "1 concurrent"]
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_whether_a_shadow_limit_would_have_refused_is_told_by_how_it_stood_before(admitted: bool) -> None:
+    shadow = parse_limit({"limit": "$1/day", "mode": "shadow"}, "key:a")
+
+    def after(used: int, held: int) -> Standing:
+        return stands(shadow, 10**8, Reading(used, held), 5_000, admitted)
+
+    assert shadow_refusals([after(8 * 10**8, 10**8)]) == [], "what it was asked for filled it, and fitted"
+    assert shadow_refusals([after(8 * 10**8, 10**8 + 1)]) == ["$1/day"]
+    assert shadow_refusals([after(3 * 10**9, 0)]) == ["$1/day"]

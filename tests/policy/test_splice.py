@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from gateway.policy.endpoints import TABLE
 from gateway.policy.facts import read
-from gateway.policy.splice import with_model, with_usage
+from gateway.policy.splice import with_cap, with_model, with_usage
 
-CHAT = next(endpoint for endpoint in TABLE if endpoint.name == "chat.completions")
+ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
+CHAT = ENDPOINTS["chat.completions"]
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,51 @@ def test_all_else_stays_in_whatever_order_the_two_are_applied(
     assert [name for name in found.spans if name in kept] == kept
     for name in kept:
         assert changed[slice(*found.spans[name])] == body[slice(*facts.spans[name])]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "model", "name"),
+    [
+        ("responses", "gpt-6-luna", "max_output_tokens"),
+        ("responses", "house-model", "max_output_tokens"),
+        ("completions", "gpt-3.5-turbo-instruct", "max_tokens"),
+        ("chat.completions", "gpt-4o", "max_tokens"),
+        ("chat.completions", "SmolLM2-135M-Instruct", "max_tokens"),
+        ("chat.completions", "o3-mini", "max_completion_tokens"),
+        ("chat.completions", "openai/gpt-6-luna", "max_completion_tokens"),
+    ],
+)
+@pytest.mark.parametrize("null", [False, True])
+def test_a_cap_is_named_as_the_upstream_knows_it(endpoint: str, model: str, name: str, null: bool) -> None:
+    rest = b'"model":"x", "n":1 }'
+    body = b' { "%b" : null ,%b' % (name.encode(), rest) if null else b" { " + rest
+    facts = read(ENDPOINTS[endpoint], body)
+    capped = with_cap(endpoint, model, body, facts, 1000)
+    expected = b' { "%b" : 1000 ,%b' if null else b' {"%b":1000, %b'
+    assert capped == expected % (name.encode(), rest)
+    assert read(ENDPOINTS[endpoint], capped).max_output == 1000
+
+
+@given(
+    st.dictionaries(st.text(max_size=4).map("x".__add__), _VALUES, max_size=4),
+    st.fixed_dictionaries(
+        {"model": st.just("a")},
+        optional={"max_tokens": st.none(), "max_completion_tokens": st.none(), "stream_options": _OPTIONS},
+    ),
+    st.integers(1, 10**9),
+    st.sampled_from(["gpt-4o", "gpt-5"]),
+    st.sampled_from([None, 1]),
+)
+def test_a_capped_body_takes_the_other_changes_too(
+    others: dict[str, Any], ours: dict[str, Any], cap: int, model: str, indent: int | None
+) -> None:
+    asked = {**others, **ours, "stream": True}
+    body = json.dumps(asked, indent=indent).encode()
+    capped = with_cap("chat.completions", model, body, read(CHAT, body), cap)
+    name = "max_completion_tokens" if model == "gpt-5" else "max_tokens"
+    assert json.loads(capped) == {**asked, name: cap}
+    facts = read(CHAT, capped)
+    assert facts.max_output == cap
+    changed = with_usage(with_model(capped, facts, model), facts)
+    options = {**(asked.get("stream_options") or {}), "include_usage": True}
+    assert json.loads(changed) == {**asked, name: cap, "model": model, "stream_options": options}

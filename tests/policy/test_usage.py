@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.policy.sse import Piece
 from gateway.policy.usage import (
     TEXT_KEPT,
     Meter,
+    estimate_of,
     is_usage_chunk,
     output_texts,
     states_usage,
@@ -274,3 +276,46 @@ def test_wrong_members_do_no_harm(wrong: Any) -> None:
         assert len(metered("chat.completions", event({"choices": [choice]}))[1]) == 1
     assert len(metered("chat.completions", event({"choices": wrong, "usage": wrong}))[1]) == 1
     metered("responses", response("response.completed", response=wrong))
+
+
+SEARCH = {"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}}
+FILE_SEARCH = {"type": "file_search_call", "id": "fs_1"}
+
+
+def test_a_plain_response_says_its_tier_and_its_calls() -> None:
+    whole = {"service_tier": "priority", "output": [SEARCH, FILE_SEARCH], "usage": RESPONSE_COUNTS}
+    body = json.dumps(whole).encode()
+    assert usage_of("responses", body) == replace(USAGE, tier="priority", web_searches=1, file_searches=1)
+    unsaid = json.dumps(whole | {"usage": None}).encode()
+    assert usage_of("responses", unsaid) is None
+    assert estimate_of("responses", unsaid, 3, 4) == Usage(
+        3, 4, estimated=True, tier="priority", web_searches=1, file_searches=1
+    )
+    assert estimate_of("responses", b"<html>", 3, 4) == Usage(3, 4, estimated=True)
+
+
+def test_an_output_of_another_shape_costs_no_usage() -> None:
+    body = json.dumps({"output": {"a_call": 5}, "service_tier": 5, "usage": RESPONSE_COUNTS}).encode()
+    assert usage_of("responses", body) == USAGE
+    chat_body = json.dumps({"output": [SEARCH], "usage": COUNTS}).encode()
+    assert usage_of("chat.completions", chat_body) == USAGE
+
+
+def test_a_chat_stream_says_its_tier_on_its_chunks() -> None:
+    first = event({"choices": [{"index": 0, "delta": {"content": "a"}}], "service_tier": "flex"})
+    assert chat(first, event(USAGE_CHUNK)).usage == replace(USAGE, tier="flex")
+    assert chat(event(USAGE_CHUNK | {"service_tier": "default"})).usage == replace(USAGE, tier="default")
+    assert chat(first).estimate(3, 4) == Usage(3, 4, estimated=True, tier="flex")
+    assert chat(first, event({"choices": [], "service_tier": 5})).tier == "flex"
+
+
+def test_a_response_stream_counts_calls_as_they_come_and_as_they_are_told_at_the_end() -> None:
+    added = response("response.output_item.added", item=SEARCH | {"action": None})
+    done = response("response.output_item.done", item=SEARCH)
+    meter, _ = metered("responses", added, done, response("response.output_item.added", item=FILE_SEARCH))
+    assert meter.estimate(3, 4) == Usage(3, 4, estimated=True, web_searches=1, file_searches=1)
+    told = {"usage": RESPONSE_COUNTS, "service_tier": "default", "output": [SEARCH]}
+    meter.event(response("response.completed", response=told))
+    assert meter.usage == replace(USAGE, tier="default", web_searches=1)
+    short, _ = metered("responses", done, response("response.completed", response={"usage": RESPONSE_COUNTS}))
+    assert short.usage == replace(USAGE, web_searches=1)

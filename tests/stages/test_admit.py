@@ -95,3 +95,49 @@ async def _status(gateway: object, number: int) -> int:
     async with gateway.post(CHAT, question(number)) as answer:  # type: ignore[attr-defined]
         await answer.read()
         return int(answer.status)
+
+
+async def test_the_six_headers_are_of_the_tightest_limit_that_is_enforced(
+    start: Start, upstream: Scripted
+) -> None:
+    shadow = '{ limit = "1 requests/hour", mode = "shadow" }'
+    limits = f'["9 requests/minute", "5 requests/day", "9k tokens/minute", {shadow}]'
+    gateway = await start(limits=limits, everybody='["7 requests/hour", "2k tokens/day"]')
+    async with gateway.post(CHAT, QUESTION | {"max_tokens": 500}) as answer:
+        headers = {
+            name.lower().removeprefix("x-ratelimit-"): value
+            for name, value in answer.headers.items()
+            if name.lower().startswith("x-ratelimit-")
+        }
+    held = 2000 - int(headers.pop("remaining-tokens"))
+    assert 500 < held < 520
+    left = 86_400_000 - gateway.gateway.clock.now() % 86_400_000
+    for name in ("reset-requests", "reset-tokens"):
+        assert abs(_ms(headers.pop(name)) - left) < 5_000
+    assert headers == {"limit-requests": "5", "remaining-requests": "4", "limit-tokens": "2000"}
+
+
+async def test_retry_after_is_right_when_it_is_obeyed(start: Start, upstream: Scripted) -> None:
+    gateway = await start(limits='["20 requests/second"]')
+    refused = 0
+    for number in range(60):
+        async with gateway.post(CHAT, question(number)) as answer:
+            if answer.status == 200:
+                continue
+            wait = int(answer.headers["retry-after-ms"]) / 1000
+        refused += 1
+        await asyncio.sleep(wait)
+        assert await _status(gateway, number) == 200
+    assert refused > 0
+
+
+def _ms(duration: str) -> int:
+    """`1h2m3.5s`, as the headers have it."""
+    total, number = 0.0, ""
+    units = {"h": 3_600_000, "m": 60_000, "s": 1_000}
+    for sign in duration.replace("ms", ""):
+        if sign in units:
+            total, number = total + float(number) * units[sign], ""
+        else:
+            number += sign
+    return round(total + float(number or 0))

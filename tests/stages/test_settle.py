@@ -1,12 +1,18 @@
 """Every hold ends once, charged with what was spent: said by the upstream, or counted and marked."""
 
 import asyncio
+import contextlib
+from typing import Any
 
+import aiohttp
 import pytest
 
+from gateway.runtime import Upstreams
+from tests import books
 from tests.conftest import Start
 from tests.running import Running
 from tests.scripted import Answer, Scripted, chat, close_now, hold, json, sse
+from tests.served import free_port
 from tests.waiting import until
 
 CHAT = "/v1/chat/completions"
@@ -178,3 +184,114 @@ async def test_hits_and_those_who_joined_pay_no_tokens(start: Start, upstream: S
     await _ask(gateway)
     assert await used(gateway) == [7, 4, 0]
     assert upstream.calls == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_goes_on_in_the_background_is_charged_at_its_worst(
+    start: Start, upstream: Scripted, stream: bool
+) -> None:
+    gateway = await start(limits=LIMITS)
+    queued = {"id": "r", "object": "response", "status": "queued", "output": [], "usage": None}
+    begun = [{"type": "response.created", "response": queued}]
+    upstream.plan(sse(begun, end="cut") if stream else json(200, queued))
+    body = {"model": "gpt-4o-mini", "input": "hi", "background": True, "max_output_tokens": 900}
+    async with gateway.post("/v1/responses", body | {"stream": stream}) as reply:
+        assert reply.status == 200
+        with contextlib.suppress(aiohttp.ClientPayloadError):
+            await reply.read()
+    tokens, requests, slots = await used(gateway)
+    assert 900 < tokens < 950
+    assert (requests, slots) == (1, 0)
+    row = await books.row(gateway)
+    assert (row.settled, row.output, row.cost) == ("estimate", 900, row.input * 150 + 900 * 600)
+
+
+async def test_an_unmetered_answer_of_a_model_with_a_price_is_charged_for_what_was_sent(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start("[prices.models.watch]\ninput = 3\noutput = 0\nrequest = 0.002", limits=LIMITS)
+    async with gateway.post("/v1/moderations", {"model": "watch", "input": "one two three"}) as reply:
+        assert reply.status == 200
+    row = await books.row(gateway)
+    assert (row.settled, row.input, row.output, row.cost) == ("estimate", 3, 0, 3 * 3000 + 2_000_000)
+    assert await used(gateway) == [3, 1, 0]
+
+
+async def test_the_next_upstream_is_charged_at_its_own_price(start: Start, upstream: Scripted) -> None:
+    more = f'[[upstreams]]\nname = "down"\nbase_url = "http://127.0.0.1:{free_port()}/v1"\npriority = 0\n'
+    gateway = await start(more + 'prices = "free"', limits='["$1/total"]')
+    for name, plan in (("down", ["down", "scripted"]), ("scripted", ["scripted", "down"])):
+        gateway.gateway.upstreams = _Ordered(gateway.gateway.upstreams, plan)
+        async with gateway.post(CHAT, QUESTION | {"user": name}, x_gateway_cache="bypass") as reply:
+            assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "scripted")
+    assert [row.upstream for row in await books.rows(gateway)] == ["scripted", "scripted"]
+    assert await books.used(gateway) == [2 * (5 * 150 + 5 * 600)]
+
+
+class _Ordered:
+    """Upstreams in the order that a test wants."""
+
+    def __init__(self, upstreams: Upstreams, plan: list[str]) -> None:
+        self._upstreams, self._plan = upstreams, plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._upstreams, name)
+
+    def plan(self, model: str | None) -> list[str]:
+        return self._plan
+
+
+async def test_limits_that_change_meanwhile_are_charged_all_the_same(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start()
+    made = await _made(gateway, ["$1/total", "5 concurrent"])
+    answered = asyncio.Event()
+    upstream.plan(hold(answered, chat(prompt_tokens=11, completion_tokens=7)))
+    asking = [asyncio.create_task(_ask_as(gateway, made["key"], n)) for n in range(2)]
+    await upstream.received(2)
+    changes = {"limits": ["$0.000001/total", "9 requests/total"], "tags": {"late": "yes"}}
+    async with gateway.admin("PATCH", f"/admin/v1/keys/{made['id']}", changes) as reply:
+        assert reply.status == 200
+    await until(lambda: _limits(gateway, made["id"]) == ["$0.000001/total", "9 requests/total"])
+    assert await _ask_as(gateway, made["key"], 9) == 429
+    answered.set()
+    assert await asyncio.gather(*asking) == [200, 200]
+    cost = 2 * (11 * 150 + 7 * 600)
+    assert await books.used(gateway, made["id"]) == [cost, 0]
+    assert sum(row.cost or 0 for row in await books.rows(gateway)) == cost
+
+
+async def test_a_key_that_is_deleted_meanwhile_still_pays(start: Start, upstream: Scripted) -> None:
+    gateway = await start(everybody='["$1/total", "5 concurrent"]')
+    made = await _made(gateway, ["$1/total"])
+    answered = asyncio.Event()
+    upstream.plan(hold(answered, chat(prompt_tokens=11, completion_tokens=7)))
+    asking = asyncio.create_task(_ask_as(gateway, made["key"], 1))
+    await upstream.received(1)
+    async with gateway.admin("DELETE", f"/admin/v1/keys/{made['id']}") as reply:
+        assert reply.status in (200, 204)
+    await until(lambda: gateway.gateway.clients.client(made["id"]) is None)
+    answered.set()
+    assert await asking == 200
+    row = await books.row(gateway)
+    assert (row.key, row.cost) == (made["id"], 11 * 150 + 7 * 600)
+    assert await books.used(gateway) == [row.cost, 0]
+
+
+async def _made(gateway: Running, limits: list[str]) -> dict[str, str]:
+    async with gateway.admin("POST", "/admin/v1/keys", {"name": "made", "limits": limits}) as reply:
+        made: dict[str, str] = await reply.json()
+    await until(lambda: gateway.gateway.clients.client(made["id"]) is not None)
+    return made
+
+
+def _limits(gateway: Running, key: str) -> list[str]:
+    client = gateway.gateway.clients.client(key)
+    return [] if client is None else [limit.text for limit in client.limits]
+
+
+async def _ask_as(gateway: Running, key: str, number: int) -> int:
+    async with gateway.post(CHAT, QUESTION | {"seed": number}, key=key) as reply:
+        await reply.read()
+        return int(reply.status)

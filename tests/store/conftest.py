@@ -2,15 +2,17 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.store.redis import RedisStore, open_store
-from tests.store.servers import EVERY, PROGRAMS, Connect, Server, Spawned, valkey
+from tests.store.servers import EVERY, SINGLE, Cluster, Connect, Server, Spawned, started, valkey
+
+Park = Callable[[str], Server | Cluster]
 
 
 @pytest.fixture
@@ -20,20 +22,49 @@ def home() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="session")
+def park() -> Iterator[Park]:
+    """Servers by kind, each started when it is first asked for."""
+    servers: dict[str, Server | Cluster] = {}
+    with ExitStack() as stack:
+
+        def park(kind: str) -> Server | Cluster:
+            if kind not in servers:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gw"))
+                servers[kind] = started(kind, Path(folder))
+                stack.callback(servers[kind].stop)
+            return servers[kind]
+
+        yield park
+
+
 @pytest.fixture(scope="session", params=EVERY)
-def running(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="gw") as folder:
-        server = Server(PROGRAMS[request.param](), Path(folder)).start()
-        yield server
-        server.stop()
+def running(request: pytest.FixtureRequest, park: Park) -> Server | Cluster:
+    return park(request.param)
 
 
 @pytest.fixture
-def server(running: Server) -> Server:
-    """Every server in turn, empty."""
-    assert running.tell("FLUSHALL") == b"+OK"
-    assert running.tell("SCRIPT FLUSH") == b"+OK"
-    return running
+def server(running: Server | Cluster) -> Server | Cluster:
+    """Every server in turn, the cluster among them, empty."""
+    return emptied(running)
+
+
+@pytest.fixture(params=SINGLE)
+def single(request: pytest.FixtureRequest, park: Park) -> Server | Cluster:
+    """Every server that is one process, in turn, empty."""
+    return emptied(park(request.param))
+
+
+@pytest.fixture
+def cluster(park: Park) -> Server | Cluster:
+    """The cluster alone, empty."""
+    return emptied(park("cluster"))
+
+
+def emptied(server: Server | Cluster) -> Server | Cluster:
+    assert server.tell("FLUSHALL") == b"+OK"
+    assert server.tell("SCRIPT FLUSH") == b"+OK"
+    return server
 
 
 @pytest.fixture
@@ -72,5 +103,5 @@ async def connect(spawn: Spawned) -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def store(server: Server, connect: Connect) -> RedisStore:
+async def store(server: Server | Cluster, connect: Connect) -> RedisStore:
     return await connect(server.url)

@@ -1,14 +1,16 @@
-"""What holds mean, in plain Python and fractions: what the scripts are compared with.
+"""What holds and their ledger mean, in plain Python and fractions: what the scripts are compared with.
 
-Written from the contract, not from the scripts: no scaled integers, no windows.py.
+Written from the contract, not from the scripts: no scaled integers, no windows.py, no hashes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from gateway.policy.records import Claim, Kind, Limit, Standing, Unit, Verdict, Window
+from gateway.errors import StoreReset
+from gateway.policy.records import Claim, Kind, Limit, Record, Standing, Unit, Verdict, Window
+from gateway.store.base import Ended
 
 PERIODS = {Window.SECOND: 1_000, Window.MINUTE: 60_000, Window.HOUR: 3_600_000}
 DAY = 86_400_000
@@ -39,21 +41,45 @@ class Hold:
     lease: int = 0
     answers: dict[str, tuple[bool, tuple[tuple[Fraction, int, int], ...]]] = field(default_factory=dict)
     taken: list[Taken] = field(default_factory=list)
+    record: Record | None = None
+    left_a_row: bool = False
 
     @property
     def open(self) -> bool:
         return self.phase in ("reserved", "dispatched")
 
 
+Sums = dict[tuple[str, str], tuple[int, ...]]
+
+
 class Model:
-    """`base.Holds` without a store. The calendar is UTC's, budgets are daily or total."""
+    """`base.Holds` and `base.Ledger` without a store. The calendar is UTC's, budgets are daily or total."""
 
     def __init__(self) -> None:
+        self.expected = ""
+        self.flush()
+
+    def flush(self) -> None:
+        """Everything is lost, except what the gateway knows: whom it expects."""
+        self.epoch = ""
         self.counters: dict[str, Counter] = {}
         self.slots: dict[str, dict[tuple[str, int, int], int]] = {}
         self.holds: dict[str, Hold] = {}
+        self.rows: list[bytes] = []
+        self.recent: dict[str, list[bytes]] = {}
+        self.sums: Sums = {}
+        self.tag_sums: Sums = {}
+
+    @property
+    def reset(self) -> bool:
+        return self.expected not in ("", self.epoch)
+
+    def _check(self) -> None:
+        if self.reset:
+            raise StoreReset("another store than expected")
 
     def reserve(self, hold: str, step: str, claims: Sequence[Claim], now: int, lease: int) -> Verdict:
+        self._check()
         kept = self.holds.get(hold)
         if kept and not (kept.open and kept.lease > now):
             return Verdict(False)
@@ -72,42 +98,77 @@ class Model:
                 self._take(hold, kept, claim, now)
         return self._verdict(claims, fits, readings, now)
 
-    def dispatch(self, hold: str) -> None:
-        kept = self.holds.get(hold)
-        if kept and kept.phase == "reserved":
+    def dispatch(self, hold: str, now: int, lease: int, record: Record | None) -> None:
+        if self.reset:
+            return
+        kept = self.holds.setdefault(hold, Hold(lease=now + lease))
+        if kept.open:
             kept.phase = "dispatched"
+            kept.record = record or kept.record
 
-    def settle(self, hold: str, spent: Mapping[Unit, int], now: int) -> bool:
-        def due(taken: Taken) -> int:
-            return spent.get(taken.claim.limit.unit, 0) if taken.claim.held else taken.claim.amount
+    def settle(
+        self,
+        hold: str,
+        spent: Mapping[Unit, int],
+        now: int,
+        record: Record | None = None,
+        claims: Sequence[Claim] = (),
+        claimed: int = 0,
+    ) -> Ended:
+        def due(claim: Claim) -> int:
+            return spent.get(claim.limit.unit, 0) if claim.held else claim.amount
 
-        return self._end(hold, {id(t): due(t) for t in self._taken(hold)}, now)
+        self._check()
+        ended = self._end(hold, due, now, record)
+        if not ended:
+            return ended
+        had = {taken.claim.limit.id for taken in self.holds[hold].taken}
+        for claim in claims:
+            if claim.limit.id not in had:
+                self._charge(Taken(claim, self._key(claim.limit, claimed)), due(claim), now)
+        return ended
 
-    def release(self, hold: str, now: int) -> bool:
-        return self._end(hold, {id(t): 0 for t in self._taken(hold)}, now)
+    def release(self, hold: str, now: int, record: Record | None = None) -> Ended:
+        self._check()
+        return self._end(hold, lambda claim: 0, now, record)
 
     def renew(self, holds: Sequence[str], now: int, lease: int) -> int:
+        self._check()
         mine = [hold for hold in holds if (kept := self.holds.get(hold)) and kept.open and kept.lease > now]
         for hold in mine:
             self._extend(hold, now + lease)
         return len(mine)
 
-    def expire(self, now: int) -> int:
+    def expire(self, now: int) -> list[bytes]:
+        self._check()
         late = [hold for hold, kept in self.holds.items() if kept.open and kept.lease <= now]
-        for hold in sorted(late, key=lambda hold: (self.holds[hold].lease, hold)):
-            full = self.holds[hold].phase == "dispatched"
-            for taken in self._taken(hold):
-                self._charge(taken, taken.claim.amount if full else 0, now)
-            self._vacate(hold)
-            self.holds[hold].phase = "expired"
-        return len(late)
+        late.sort(key=lambda hold: (self.holds[hold].lease, hold))
+        return [self._expire(hold, self.holds[hold], now) for hold in late]
+
+    def _expire(self, hold: str, kept: Hold, now: int) -> bytes:
+        full = kept.phase == "dispatched"
+        for taken in kept.taken:
+            self._charge(taken, taken.claim.amount if full else 0, now)
+        self._vacate(hold)
+        kept.phase, kept.left_a_row = "expired", kept.record is not None
+        return self._write(kept.record, late=False)
+
+    def restore(self, used: Sequence[tuple[Limit, int]], now: int) -> None:
+        for limit, amount in used:
+            if limit.kind is Kind.BUDGET:
+                counter = self._touch(self._key(limit, now), limit, now)
+                counter.level = max(counter.level, Fraction(amount))
+
+    def level(self, limit: Limit, now: int) -> int:
+        """What is settled of a budget."""
+        return ceil(self._read(limit, now)[0])
+
+    def leases(self) -> list[int]:
+        return [kept.lease for kept in self.holds.values() if kept.open]
 
     def standings(self, limits: Sequence[Limit], now: int) -> tuple[Standing, ...]:
         claims = [Claim(limit, 0, held=True) for limit in limits]
         return self._verdict(claims, False, tuple(self._read(limit, now) for limit in limits), now).standings
-
-    def _taken(self, hold: str) -> list[Taken]:
-        return self.holds[hold].taken if hold in self.holds else []
 
     def _key(self, limit: Limit, now: int) -> str:
         return f"{limit.id}/{now // DAY}" if limit.window is Window.DAY else limit.id
@@ -159,15 +220,28 @@ class Model:
         counter.level = max(Fraction(0), counter.level + change)
         taken.charged, taken.charged_at = target, counter.at
 
-    def _end(self, hold: str, due: Mapping[int, int], now: int) -> bool:
+    def _end(self, hold: str, due: Callable[[Claim], int], now: int, record: Record | None) -> Ended:
         kept = self.holds.setdefault(hold, Hold())
         if kept.phase == "ended":
-            return False
+            return Ended.NOT
         for taken in kept.taken:
-            self._charge(taken, due[id(taken)], now)
+            self._charge(taken, due(taken.claim), now)
         self._vacate(hold)
+        self._write(record, kept.left_a_row)
         kept.phase = "ended"
-        return True
+        return Ended.LATE if kept.left_a_row else Ended.NOW
+
+    def _write(self, record: Record | None, late: bool) -> bytes:
+        row = b"" if record is None else record.late if late else record.row
+        if record is None or not row:
+            return b""
+        self.rows.append(row)
+        self.recent.setdefault(record.key, []).insert(0, row)
+        added, who = (record.late_sums, record.late_who or record.who) if late else (record.sums, record.who)
+        _add(self.sums, (record.day, who), added)
+        for tag in record.tags:
+            _add(self.tag_sums, (record.day, tag), added)
+        return row
 
     def _vacate(self, hold: str) -> None:
         for places in self.slots.values():
@@ -190,6 +264,11 @@ class Model:
     ) -> Verdict:
         pairs = zip(claims, readings, strict=True)
         return Verdict(admitted, tuple(_standing(claim, *reading, admitted, now) for claim, reading in pairs))
+
+
+def _add(sums: Sums, name: tuple[str, str], added: tuple[int, ...]) -> None:
+    kept = sums.get(name, (0,) * len(added))
+    sums[name] = tuple(one + other for one, other in zip(kept, added, strict=True))
 
 
 def _leak(limit: Limit) -> Fraction:

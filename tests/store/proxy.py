@@ -5,13 +5,16 @@ import contextlib
 import random
 from pathlib import Path
 
+from tests.store.servers import free_port
+
 
 class Proxy:
-    """Listens at `url`. `delay` (seconds) holds replies back, `jitter` more or less; `mute` drops them."""
+    """Listens at `url` and at `port`. `delay` (seconds) holds replies up, `jitter` more, `mute` for good."""
 
     def __init__(self, target: Path, delay: float = 0.0, jitter: float = 0.0) -> None:
         self._target = target
         self._socket = target.with_suffix(".proxy")
+        self.port = free_port()
         self._writers: list[asyncio.StreamWriter] = []
         self._random = random.Random(7)
         self.delay, self.jitter = delay, jitter
@@ -23,13 +26,18 @@ class Proxy:
         return f"unix://{self._socket}"
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_unix_server(self._serve, str(self._socket))
+        self._servers = [
+            await asyncio.start_unix_server(self._serve, str(self._socket)),
+            await asyncio.start_server(self._serve, "127.0.0.1", self.port),
+        ]
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self.cut()
-        await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
         self._socket.unlink(missing_ok=True)
 
     def cut(self) -> None:
@@ -55,11 +63,11 @@ class Proxy:
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """In order, each chunk when its time has come: a long line, not a narrow one."""
+        """In order (no two at one time), each chunk when its time has come: a long line, not a narrow one."""
         loop = asyncio.get_running_loop()
         due = 0.0
         while data := await reader.read(65_536):
-            due = max(due, loop.time() + self.delay + self.jitter * self._random.random())
+            due = max(due + 1e-6, loop.time() + self.delay + self.jitter * self._random.random())
             if not self.mute:
                 loop.call_at(due, writer.write, data)
         writer.close()

@@ -30,10 +30,11 @@ async def test_an_entry_comes_back_as_it_was(store: RedisStore) -> None:
     assert await store.answers.get(OTHER) is None
 
 
-async def test_a_question_shares_the_write_of_what_is_called_next(server: Server, store: RedisStore) -> None:
+async def test_a_question_shares_the_write_of_what_is_called_next(single: Server, connect: Connect) -> None:
+    store = await connect(single.url)
     await store.answers.put(KEY, b"v", HOUR, NOW)
     pending = store.answers.get(KEY)
-    server.tell("SET marker 1")
+    single.tell("SET marker 1")
     await store.ping()
     assert asyncio.isfuture(pending)
     assert pending.done()
@@ -92,12 +93,12 @@ async def test_one_large_entry_drops_a_bounded_number_of_small_ones(server: Serv
     assert await total(server, store) == bound
 
 
-async def test_what_it_counts_is_about_what_the_server_uses(server: Server, connect: Connect) -> None:
-    store = await connect(server.url, max_memory=2**26)
+async def test_what_it_counts_is_about_what_the_server_uses(single: Server, connect: Connect) -> None:
+    store = await connect(single.url, max_memory=2**26)
     before = used_memory(await store.answers._runner.send("test", "INFO", "memory"))
     await asyncio.gather(*(store.answers.put(b"%032d" % n, b"v" * 500, HOUR, NOW) for n in range(4000)))
     after = used_memory(await store.answers._runner.send("test", "INFO", "memory"))
-    counted = await total(server, store)
+    counted = await total(single, store)
     assert 0.5 * counted < after - before < 1.2 * counted
 
 

@@ -4,12 +4,16 @@ from gateway.store import base
 from gateway.store.answers import RedisAnswers
 from gateway.store.holds import RedisHolds
 from gateway.store.keys import RedisKeys
+from gateway.store.ledger import RedisLedger
+from gateway.store.marks import RedisMarks
 from gateway.store.redis import RedisStore
 
 
-def parts(store: RedisStore) -> tuple[base.Store, base.Holds, base.Answers, base.Keys]:
+def parts(
+    store: RedisStore,
+) -> tuple[base.Store, base.Holds, base.Answers, base.Keys, base.Ledger, base.Marks]:
     """mypy checks that this holds."""
-    return store, store.holds, store.answers, store.keys
+    return store, store.holds, store.answers, store.keys, store.ledger, store.marks
 
 
 def public(kind: type) -> set[str]:
@@ -17,6 +21,10 @@ def public(kind: type) -> set[str]:
 
 
 def test_nothing_that_is_promised_is_missing_and_nothing_else_is_offered() -> None:
-    for promise, kept in ((base.Holds, RedisHolds), (base.Answers, RedisAnswers), (base.Keys, RedisKeys)):
+    for promise, kept in (
+        *((base.Holds, RedisHolds), (base.Answers, RedisAnswers), (base.Keys, RedisKeys)),
+        *((base.Ledger, RedisLedger), (base.Marks, RedisMarks)),
+    ):
         assert public(promise) == public(kept)
-    assert public(base.Store) - {"holds", "answers", "keys"} == public(RedisStore)
+    parts = {"holds", "answers", "keys", "ledger", "marks"}
+    assert public(base.Store) - parts == public(RedisStore)

@@ -1,44 +1,31 @@
-"""The contract of `gateway/store/base.py` as a program: its ten points, on every server."""
+"""The contract of `gateway/store/base.py` as a program, on every server: points 1 to 10.
+
+Those on the ledger and on stores that lost something are in `test_contract_ledger.py`.
+"""
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.policy.records import Claim, Limit, Unit, Verdict, Window
+from gateway.policy.records import Limit, Unit, Verdict, Window
 from gateway.store.redis import RedisStore
+from tests.store.claims import (
+    ALL,
+    DAY,
+    DOLLARS,
+    LEASE,
+    MINUTE,
+    REQUESTS,
+    SLOTS,
+    TEAM,
+    TOKENS,
+    claim,
+    take,
+    used,
+)
 from tests.store.servers import NOW, Connect, Server
-
-MINUTE, DAY, LEASE = 60_000, 86_400_000, 30_000
-TEAM = "research"
-
-REQUESTS = Limit("10 requests/minute", Unit.REQUESTS, 10, Window.MINUTE, "key:a")
-TOKENS = Limit("1000 tokens/minute", Unit.TOKENS, 1000, Window.MINUTE, "team:research")
-DOLLARS = Limit("$5/day", Unit.DOLLARS, 5_000_000_000, Window.DAY, "key:a")
-SLOTS = Limit("2 concurrent", Unit.SLOTS, 2, None, "key:a")
-ALL = (REQUESTS, TOKENS, DOLLARS, SLOTS)
-
-
-def claim(limit: Limit, amount: int = 1) -> Claim:
-    return Claim(limit, amount, held=limit.unit is not Unit.REQUESTS)
-
-
-async def take(
-    store: RedisStore,
-    hold: str,
-    claims: Sequence[Claim],
-    now: int = NOW,
-    step: str = "admit",
-    lease: int = LEASE,
-) -> Verdict:
-    return await store.holds.reserve(TEAM, hold, step, claims, now, lease)
-
-
-async def used(store: RedisStore, *limits: Limit, now: int = NOW) -> tuple[int, ...]:
-    return tuple(standing.used for standing in await store.holds.standings(TEAM, limits, now))
-
 
 # 1. All or nothing
 
@@ -194,17 +181,17 @@ async def test_the_calendar_is_that_of_the_time_zone(server: Server, connect: Co
 
 async def test_a_lapsed_hold_that_was_only_reserved_is_given_back(store: RedisStore) -> None:
     await take(store, "h", [claim(limit, 2) for limit in ALL])
-    assert await store.holds.expire(NOW + LEASE - 1) == 0
-    assert await store.holds.expire(NOW + LEASE) == 1
+    assert await store.holds.expire(NOW + LEASE - 1) == []
+    assert await store.holds.expire(NOW + LEASE) == [b""]
     assert await used(store, *ALL, now=NOW + LEASE) == (0, 0, 0, 0)
 
 
 async def test_a_lapsed_hold_that_was_dispatched_is_charged_in_full(store: RedisStore) -> None:
     await take(store, "h", [claim(DOLLARS, 900), claim(SLOTS), claim(TOKENS, 500)])
-    store.holds.dispatch(TEAM, "h")
-    assert await store.holds.expire(NOW + LEASE) == 1
+    store.holds.dispatch(TEAM, "h", NOW, LEASE)
+    assert await store.holds.expire(NOW + LEASE) == [b""]
     assert await used(store, DOLLARS, SLOTS, TOKENS, now=NOW + LEASE) == (900, 0, 500)
-    assert await store.holds.expire(NOW + LEASE) == 0
+    assert await store.holds.expire(NOW + LEASE) == []
 
 
 @pytest.mark.parametrize(("spent", "after"), [(200, 200), (1200, 1200)])
@@ -214,7 +201,7 @@ async def test_a_settle_after_the_lease_applies_the_difference_once(
 ) -> None:
     await take(store, "h", [claim(DOLLARS, 900), claim(SLOTS)])
     if dispatched:
-        store.holds.dispatch(TEAM, "h")
+        store.holds.dispatch(TEAM, "h", NOW, LEASE)
     await store.holds.expire(NOW + LEASE)
     assert await store.holds.settle(TEAM, "h", {Unit.DOLLARS: spent}, NOW + LEASE)
     assert not await store.holds.settle(TEAM, "h", {Unit.DOLLARS: spent}, NOW + LEASE)
@@ -224,7 +211,7 @@ async def test_a_settle_after_the_lease_applies_the_difference_once(
 async def test_what_has_leaked_meanwhile_is_not_given_back_again(store: RedisStore) -> None:
     """Charged 500 of 1000 a minute, a quarter of a minute ago: 250 have leaked, so at most 250 come back."""
     await take(store, "h", [claim(TOKENS, 500)])
-    store.holds.dispatch(TEAM, "h")
+    store.holds.dispatch(TEAM, "h", NOW, LEASE)
     await store.holds.expire(NOW + LEASE)
     later = NOW + LEASE + MINUTE // 4
     await take(store, "other", [claim(TOKENS, 600)], now=later)
@@ -255,16 +242,16 @@ async def test_a_renewed_hold_keeps_what_it_has(store: RedisStore) -> None:
     await take(store, "ended", [claim(SLOTS)])
     await store.holds.release(TEAM, "ended", NOW)
     assert await store.holds.renew(TEAM, ["h", "ended", "unknown"], NOW + LEASE - 1, LEASE) == 1
-    assert await store.holds.expire(NOW + 2 * LEASE - 2) == 0
+    assert await store.holds.expire(NOW + 2 * LEASE - 2) == []
     assert await used(store, SLOTS, DOLLARS, now=NOW + 2 * LEASE - 2) == (1, 5)
-    assert await store.holds.expire(NOW + 2 * LEASE - 1) == 1
+    assert await store.holds.expire(NOW + 2 * LEASE - 1) == [b""]
     assert await used(store, SLOTS, DOLLARS, now=NOW + 2 * LEASE - 1) == (0, 0)
 
 
 async def test_a_second_step_extends_the_first(store: RedisStore) -> None:
     await take(store, "h", [claim(SLOTS)])
     await take(store, "h", [claim(DOLLARS)], now=NOW + LEASE - 1, step="reserve")
-    assert await store.holds.expire(NOW + LEASE) == 0
+    assert await store.holds.expire(NOW + LEASE) == []
     assert await used(store, SLOTS, now=NOW + LEASE) == (1,)
 
 
@@ -272,7 +259,7 @@ async def test_a_step_with_a_shorter_lease_shortens_nothing(store: RedisStore) -
     await take(store, "h", [claim(SLOTS)])
     await take(store, "h", [claim(DOLLARS)], step="reserve", lease=1)
     assert await store.holds.renew(TEAM, ["h"], NOW + LEASE - 2, 1) == 1
-    assert await store.holds.expire(NOW + LEASE - 1) == 0
+    assert await store.holds.expire(NOW + LEASE - 1) == []
 
 
 async def test_a_lapsed_hold_takes_nothing_more(store: RedisStore) -> None:
@@ -283,8 +270,8 @@ async def test_a_lapsed_hold_takes_nothing_more(store: RedisStore) -> None:
 async def test_any_number_of_lapsed_holds_end_in_one_call(store: RedisStore) -> None:
     many = Limit("k concurrent", Unit.SLOTS, 1000, None, "key:m")
     await asyncio.gather(*(take(store, f"h{n}", [claim(many)]) for n in range(250)))
-    assert await store.holds.expire(NOW + LEASE) == 250
-    assert await store.holds.expire(NOW + LEASE) == 0
+    assert await store.holds.expire(NOW + LEASE) == 250 * [b""]
+    assert await store.holds.expire(NOW + LEASE) == []
 
 
 # 7. A store that is down
@@ -302,18 +289,23 @@ async def test_a_store_that_is_down_says_so_at_once(own: Server, connect: Connec
         store.holds.release(TEAM, "h", NOW),
         store.holds.renew(TEAM, ["h"], NOW, LEASE),
         store.holds.expire(NOW),
+        store.holds.restore(TEAM, [(DOLLARS, 1)], NOW),
         store.holds.standings(TEAM, [TOKENS], NOW),
+        store.ledger.newest(None, 1),
+        store.ledger.head(),
+        store.marks.mark("m", 1000),
+        store.epoch("e"),
         store.answers.get(b"k"),
         store.answers.put(b"k", b"v", 1000, NOW),
         store.keys.load(),
         store.time_offset(),
     )
-    store.holds.dispatch(TEAM, "h")
+    store.holds.dispatch(TEAM, "h", NOW, LEASE)
     started = time.monotonic()
     for call in calls:
         with pytest.raises(StoreUnavailable):
             await call
-    assert time.monotonic() - started < 0.2  # eleven calls: none of them waited for a deadline
+    assert time.monotonic() - started < 0.2  # sixteen calls: none of them waited for a deadline
 
 
 # 8. Programming errors
@@ -330,6 +322,9 @@ async def test_less_than_nothing_is_refused_unsent(store: RedisStore) -> None:
         await take(store, "h", [claim(TOKENS, -1)])
     with pytest.raises(ValueError, match="less"):
         await store.holds.settle(TEAM, "h", {Unit.TOKENS: -1}, NOW)
+    with pytest.raises(ValueError, match="twice"):
+        await store.holds.settle(TEAM, "h", {}, NOW, claims=[claim(TOKENS), claim(TOKENS, 2)], claimed=NOW)
+    assert await store.holds.settle(TEAM, "h", {}, NOW)
 
 
 # 9. The three kinds

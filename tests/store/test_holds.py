@@ -1,11 +1,16 @@
 """What the contract does not say of the holds in Redis: what is kept where, for how long, and what is not."""
 
+import re
+
 from gateway.policy.records import Claim, Limit, Unit, Window
 from gateway.store import keyspace
-from gateway.store.holds import EXPIRED_MS, KEPT_MS, TOMBSTONE_MS
+from gateway.store.base import TOMBSTONE_MS
+from gateway.store.counters import KEPT_MS
+from gateway.store.holds import EXPIRED_MS
 from gateway.store.keyspace import Keyspace
 from gateway.store.redis import RedisStore
-from tests.store.servers import NOW, Connect, Server
+from tests.store.claims import record, row
+from tests.store.servers import NOW, Cluster, Connect, Server
 
 LEASE, HOUR, DAY = 30_000, 3_600_000, 86_400_000
 BASE = Keyspace().base("research")
@@ -18,6 +23,14 @@ SLOTS = Limit("1 concurrent", Unit.SLOTS, 1, None, "key:a")
 def lifetime(server: Server, key: str) -> int:
     """Milliseconds; -1: for ever; -2: there is no such key."""
     return int(server.tell(f"PTTL {key}")[1:])
+
+
+async def runs(store: RedisStore, server: Server) -> int:
+    """How many scripts ran since the statistics were reset."""
+    await store.ping()
+    nodes = server.nodes if isinstance(server, Cluster) else [server]
+    stats = b"".join(node.ask("INFO", "commandstats") for node in nodes)
+    return sum(map(int, re.findall(rb"cmdstat_evalsha:calls=(\d+)", stats)))
 
 
 async def test_a_refusal_leaves_nothing_behind(server: Server, store: RedisStore) -> None:
@@ -68,14 +81,49 @@ async def test_shards_spread_over_tags_and_all_are_swept(server: Server, connect
             await store.holds.reserve(team, hold, "admit", [Claim(SLOTS, 1, True)], NOW + number % 2, LEASE)
         ) is not None
     assert all(server.tell(f"EXISTS {keyspace.leases(base)}") == b":1" for base in Keyspace(4).bases)
-    assert await store.holds.expire(NOW + 2 * LEASE) > 0
-    assert await store.holds.expire(NOW + 2 * LEASE) == 0
+    assert await store.holds.expire(NOW + 2 * LEASE) == 4 * [b""]  # one place under each tag
+    assert await store.holds.expire(NOW + 2 * LEASE) == []
 
 
-async def test_a_dispatch_of_an_unknown_hold_makes_none(server: Server, store: RedisStore) -> None:
-    store.holds.dispatch("research", "unknown")
-    await store.ping()
-    assert server.tell("DBSIZE") == b":0"
+async def test_a_dispatched_hold_keeps_its_row_until_it_ends(server: Server, store: RedisStore) -> None:
+    key = keyspace.holds(BASE)
+    for hold in ("settled", "expired"):
+        store.holds.dispatch("research", hold, NOW, LEASE, record(row(hold, 5)))
+    assert await store.holds.settle("research", "settled", {}, NOW, record(row("settled", 3)))
+    assert server.tell(f"HEXISTS {key}expired record") == b":1"
+    await store.holds.expire(NOW + LEASE)
+    assert server.tell(f"HEXISTS {key}expired record") == b":0"
+    assert server.tell(f"HLEN {key}settled") == b":1"
+    assert 0 < lifetime(server, key + "settled") <= TOMBSTONE_MS < lifetime(server, key + "expired")
+
+
+async def test_sums_and_the_head_stay_for_ever_and_recent_rows_do_not(
+    server: Server, store: RedisStore
+) -> None:
+    told = record(row("h", 5, key="alice", tags={"t": "1"}))
+    await store.holds.settle("research", "h", {}, NOW, told)
+    sums = (keyspace.sums(BASE, told.day), keyspace.tag_sums(BASE, told.day))
+    for key in (*sums, keyspace.head(BASE), keyspace.ledger(BASE)):
+        assert lifetime(server, key) == -1
+    assert 0 < lifetime(server, keyspace.recent(BASE, "alice")) <= KEPT_MS
+
+
+async def test_a_settle_brings_the_claims_along_only_where_they_are_missing(
+    server: Server, store: RedisStore
+) -> None:
+    """The usual call is one, and says no more of them than their names."""
+    claims = [Claim(TOKENS, 10, True), Claim(SLOTS, 1, True)]
+    await store.holds.reserve("research", "known", "admit", claims, NOW, LEASE)
+    for hold, given, calls in (
+        ("known", claims, 1),
+        ("new", claims, 2),
+        ("free", [], 1),
+        ("s", claims[1:], 1),
+    ):
+        server.tell("CONFIG RESETSTAT")
+        assert await store.holds.settle("research", hold, {Unit.TOKENS: 1}, NOW, claims=given, claimed=NOW)
+        assert await runs(store, server) == calls
+    assert (await store.holds.standings("research", [TOKENS], NOW))[0].used == 2
 
 
 async def test_many_holds_are_renewed_in_batches(store: RedisStore) -> None:
@@ -83,7 +131,7 @@ async def test_many_holds_are_renewed_in_batches(store: RedisStore) -> None:
     for name in names:
         await store.holds.reserve("research", name, "admit", [], NOW, LEASE)
     assert await store.holds.renew("research", names, NOW + 1, LEASE) == 230
-    assert await store.holds.expire(NOW + LEASE) == 0
+    assert await store.holds.expire(NOW + LEASE) == []
 
 
 async def test_the_standings_of_no_limits_are_none(store: RedisStore) -> None:

@@ -103,10 +103,10 @@ async def test_a_store_that_was_emptied_is_read_again(server: Server, store: Red
     await changes.aclose()
 
 
-async def test_changes_go_on_after_the_line_was_cut(server: Server, connect: Connect) -> None:
-    async with Proxy(server.socket) as proxy:
+async def test_changes_go_on_after_the_line_was_cut(single: Server, connect: Connect) -> None:
+    async with Proxy(single.socket) as proxy:
         store = await connect(proxy.url)
-        writer = await connect(server.url)
+        writer = await connect(single.url)
         changes = store.keys.changes()
         assert await following(changes) == ALL
         proxy.cut()

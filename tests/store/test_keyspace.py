@@ -19,7 +19,12 @@ def test_a_shard_has_one_tag_of_the_known_ones(shard: str, tags: int) -> None:
     base = space.base(shard)
     assert base in space.bases
     assert base == Keyspace(tags).base(shard)
-    keys = (keyspace.leases(base), keyspace.holds(base) + "h", keyspace.limit(base, "0a", "day-1"))
+    keys = (
+        *(keyspace.leases(base), keyspace.holds(base) + "h", keyspace.limit(base, "0a", "day-1")),
+        *(keyspace.epoch(base), keyspace.ledger(base), keyspace.head(base), keyspace.recent(base, shard)),
+        *(keyspace.sums(base, "2026-09-21"), keyspace.tag_sums(base, "2026-09-21")),
+    )
+    assert len(set(keys)) == len(keys)
     assert len({match[1] for key in keys if (match := TAG.match(key))}) == 1
 
 
@@ -45,6 +50,13 @@ def test_the_counters_of_two_windows_are_two_keys() -> None:
         != keyspace.limit("b:", "0a", "day-2")
         != keyspace.limit("b:", "0a")
     )
+
+
+@given(st.text(), st.text())
+def test_no_name_steers_or_breaks_a_key(one: str, other: str) -> None:
+    for named in (keyspace.mark, lambda name: keyspace.recent("gw:{0}:", name)):
+        assert re.fullmatch(r"gw:\{(keys|0)\}:(mark|recent):[0-9a-f]{24}", named(one))
+        assert (named(one) == named(other)) is (one == other)
 
 
 def test_no_tags_are_no_keyspace() -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.store.address import StoreMisconfigured, parse
+from gateway.store.address import Address, StoreMisconfigured
 from gateway.store.link import Link
 from gateway.store.wire import ReplyError
 from tests.store.proxy import Proxy
-from tests.store.servers import Server, Spawned, redis_server, until
+from tests.store.servers import Server, Spawned, address_of, redis_server, until, valkey
 
 Dial = Callable[..., Awaitable[Link]]
 FOREVER = 3600.0  # a deadline that no test lives to see: what fails before it failed at once
@@ -29,7 +29,7 @@ async def dial(spawn: Spawned) -> AsyncIterator[Dial]:
     links: list[Link] = []
 
     async def dial(url: str, deadline: float = FOREVER, **more: Any) -> Link:
-        links.append(Link(parse(url), deadline=deadline, spawn=spawn, **more))
+        links.append(Link(address_of(url), deadline=deadline, spawn=spawn, **more))
         await links[-1].open()
         return links[-1]
 
@@ -42,9 +42,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "gateway"]
 
 
-async def test_three_thousand_cancellations_mix_up_no_answers(server: Server, dial: Dial) -> None:
+async def test_three_thousand_cancellations_mix_up_no_answers(single: Server, dial: Dial) -> None:
     chance = random.Random(1)
-    async with Proxy(server.socket, delay=0.001, jitter=0.003) as proxy:
+    async with Proxy(single.socket, delay=0.001, jitter=0.003) as proxy:
         link = await dial(proxy.url)
         await asyncio.gather(*(link.call("SET", f"k{n}", f"value of k{n}") for n in range(50)))
 
@@ -65,8 +65,8 @@ async def test_three_thousand_cancellations_mix_up_no_answers(server: Server, di
         assert link.up
 
 
-async def test_a_slow_server_is_not_a_dead_one(server: Server, dial: Dial) -> None:
-    async with Proxy(server.socket, delay=0.05, jitter=0.15) as proxy:
+async def test_a_slow_server_is_not_a_dead_one(single: Server, dial: Dial) -> None:
+    async with Proxy(single.socket, delay=0.05, jitter=0.15) as proxy:
         link = await dial(proxy.url, deadline=0.25)
         for _ in range(3):
             assert await asyncio.gather(*(link.call("PING") for _ in range(50))) == [b"PONG"] * 50
@@ -74,16 +74,16 @@ async def test_a_slow_server_is_not_a_dead_one(server: Server, dial: Dial) -> No
 
 
 async def test_a_dropped_connection_is_made_again_and_nothing_is_sent_twice(
-    server: Server, dial: Dial
+    single: Server, dial: Dial
 ) -> None:
-    async with Proxy(server.socket) as proxy:
+    async with Proxy(single.socket) as proxy:
         link = await dial(proxy.url)
         for number in range(1, 6):
             proxy.mute = True
             call = link.call("INCR", "n")
             link.flush()
             await until(lambda: any(b"INCR" in chunk for chunk in proxy.chunks))
-            await until(lambda number=number: server.tell("INCRBY n 0") == b":%d" % number)  # type: ignore[misc]
+            await until(lambda number=number: single.tell("INCRBY n 0") == b":%d" % number)  # type: ignore[misc]
             proxy.cut()
             proxy.mute = False
             with pytest.raises(StoreUnavailable):
@@ -131,9 +131,9 @@ async def test_a_server_that_is_down_at_first_is_found_later(own: Server, dial: 
 
 
 async def test_error_replies_fail_their_own_call_and_are_logged_once_by_kind(
-    server: Server, dial: Dial, caplog: pytest.LogCaptureFixture
+    single: Server, dial: Dial, caplog: pytest.LogCaptureFixture
 ) -> None:
-    link = await dial(server.url)
+    link = await dial(single.url)
     calls = [link.call("SET", "k", "v"), link.call("LPUSH", "k", "v"), link.call("GET", "k")]
     calls += [link.call("LPUSH", "k", "v"), link.call("NONSENSE", "sk-gw-secret")]
     results = await asyncio.gather(*calls, return_exceptions=True)
@@ -155,16 +155,119 @@ async def test_a_server_that_cannot_serve_for_now_counts_as_unavailable(own: Ser
         await link.call("SET", "k", "v")
     await link.call("CONFIG", "SET", "maxmemory", 0)
     await link.call("REPLICAOF", "127.0.0.1", 1)
-    with pytest.raises(StoreUnavailable) as replica:
+    with pytest.raises(StoreUnavailable, match="read-only") as replica:
         await link.call("SET", "k", "v")
     kinds = [error.value.kind for error in (full, replica) if isinstance(error.value, ReplyError)]
     assert kinds == ["OOM", "READONLY"]
 
 
-async def test_the_database_of_the_url_is_used(server: Server, dial: Dial) -> None:
-    third = await dial(server.url.replace("db=0", "db=3"))
+async def test_a_server_that_was_read_only_for_a_while_is_used_again_at_once(own: Server, dial: Dial) -> None:
+    link = await dial(own.url)
+    connection = await link.call("CLIENT", "ID")
+    for _ in range(2):
+        own.tell("REPLICAOF 127.0.0.1 1")
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                await link.call("SET", "k", "v")
+        own.tell("REPLICAOF NO ONE")
+        assert await link.call("SET", "k", "v") == b"OK"
+    assert await link.call("CLIENT", "ID") == connection
+
+
+class Directory:
+    """Where the master is at the moment."""
+
+    def __init__(self, master: Server) -> None:
+        self.master = master
+
+    async def addresses(self) -> list[Address]:
+        return [address_of(self.master.url)]
+
+    def context(self) -> None:
+        return None
+
+
+async def test_a_master_that_was_demoted_is_left_and_no_replica_is_taken_for_one(
+    own: Server, home: Path, spawn: Spawned
+) -> None:
+    (home / "other").mkdir()
+    other = Server(valkey(), home / "other").start()
+    directory = Directory(own)
+    link = Link(directory, deadline=FOREVER, spawn=spawn, master=True)
+    try:
+        await link.open()
+        assert await link.call("SET", "k", "v") == b"OK"
+        own.tell("REPLICAOF 127.0.0.1 1")
+        calls = link.call("SET", "k", "v"), link.call("GET", "k")
+        assert all(isinstance(error, StoreUnavailable) for error in [await ended(call) for call in calls])
+        assert not link.up
+        await until(lambda: "master is being replaced" in str(link.call("PING").exception()))
+        directory.master = other
+        await until(lambda: link.up)
+        assert await link.call("GET", "k") is None
+    finally:
+        await link.close()
+        other.stop()
+
+
+async def ended(call: asyncio.Future[Any]) -> BaseException | None:
+    await asyncio.wait([call])
+    return call.exception()
+
+
+async def test_while_it_is_down_every_call_says_when_to_come_back(own: Server, dial: Dial) -> None:
+    link = await dial(own.url)
+    calls = [link.call("BLPOP", "nothing", 0) for _ in range(50)]
+    own.stop()
+    said = [await ended(call) for call in calls]
+    for _ in range(20):
+        said += [link.call("PING").exception() for _ in range(50)]
+        await asyncio.sleep(0.01)
+    times = [error.retry_ms for error in said if isinstance(error, StoreUnavailable)]
+    assert len(times) == 1050
+    assert all(time is not None and 1000 <= time <= 2000 for time in times)
+    assert len(set(times)) > 500
+
+
+async def test_what_is_called_while_it_begins_waits_for_the_first_attempt(
+    own: Server, spawn: Spawned
+) -> None:
+    link = Link(address_of(own.url), deadline=FOREVER, spawn=spawn)
+    link.begin()
+    calls = [link.call("RPUSH", "l", number) for number in range(3)]
+    assert link.beginning
+    assert not link.up
+    assert await asyncio.gather(*calls) == [1, 2, 3]
+    assert link.up
+    assert link.idle
+    assert not link.beginning
+    await link.close()
+    own.stop()
+    link = Link(address_of(own.url), deadline=FOREVER, spawn=spawn)
+    link.begin()
+    with pytest.raises(StoreUnavailable):
+        await link.call("PING")
+    assert link.call("PING").done()
+    own.start()
+    await until(lambda: link.up)
+    await link.close()
+
+
+async def test_a_first_attempt_that_never_ends_is_ended_by_close(own: Server, spawn: Spawned) -> None:
+    own.freeze()
+    link = Link(address_of(own.url), deadline=FOREVER, spawn=spawn)
+    link.begin()
+    call = link.call("PING")
+    await asyncio.sleep(0)
+    await link.close()
+    assert isinstance(await ended(call), StoreUnavailable)
+    own.thaw()
+
+
+async def test_the_database_of_the_url_is_used(single: Server, dial: Dial) -> None:
+    third = await dial(single.url.replace("db=0", "db=3"))
     await third.call("SET", "k", "three")
-    assert await (await dial(server.url)).call("GET", "k") is None
+    assert await (await dial(single.url)).call("GET", "k") is None
     assert await third.call("GET", "k") == b"three"
 
 
@@ -182,16 +285,16 @@ async def test_credentials_are_asked_for_in_words_and_never_shown(own: Server, d
     assert "hush-hush" not in repr(link)
 
 
-async def test_a_greeting_comes_before_anybody_else(server: Server, dial: Dial) -> None:
+async def test_a_greeting_comes_before_anybody_else(single: Server, dial: Dial) -> None:
     async def greet(wire: Any) -> None:
         await wire.call("SET", "greeted", "yes")
 
-    link = await dial(server.url, greet=greet)
+    link = await dial(single.url, greet=greet)
     assert await link.call("GET", "greeted") == b"yes"
 
 
-async def test_after_close_every_call_fails_and_nothing_comes_back(server: Server, dial: Dial) -> None:
-    link = await dial(server.url)
+async def test_after_close_every_call_fails_and_nothing_comes_back(single: Server, dial: Dial) -> None:
+    link = await dial(single.url)
     call = link.call("BLPOP", "nothing", 0)
     await link.close()
     with pytest.raises(StoreUnavailable):

@@ -1,14 +1,15 @@
 """Opening a store: what is refused, what is only waited for, and what is told."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from gateway.store.redis import StoreMisconfigured
-from tests.store.servers import Connect, Server, until
+from tests.store.servers import NOW, Connect, Node, Server, redis_server, until
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://h/main", "redis+cluster://h", "embedded:./x", "mysql://h"])
+@pytest.mark.parametrize("url", ["redis+galera://h", "embedded:./x", "mysql://h"])
 async def test_stores_that_are_not_supported_are_refused(connect: Connect, url: str) -> None:
     with pytest.raises(StoreMisconfigured, match="is not supported"):
         await connect(url)
@@ -16,7 +17,7 @@ async def test_stores_that_are_not_supported_are_refused(connect: Connect, url: 
 
 async def test_a_cache_that_is_not_supported_is_refused(own: Server, connect: Connect) -> None:
     with pytest.raises(StoreMisconfigured, match="is not supported"):
-        await connect(own.url, cache_url="redis+cluster://h")
+        await connect(own.url, cache_url="redis+galera://h")
 
 
 async def test_a_server_that_may_evict_is_refused(server: Server, connect: Connect) -> None:
@@ -74,3 +75,22 @@ async def test_its_clock_is_the_servers(own: Server, connect: Connect) -> None:
     store = await connect(own.url)
     assert abs(await store.time_offset()) < 1000  # one machine, one clock
     assert own.url.split("://")[1].split("?")[0] in repr(store)
+
+
+@pytest.mark.redis
+async def test_a_cluster_that_is_none_is_refused(home: Path, connect: Connect) -> None:
+    server = Node(redis_server(), home).start()
+    try:
+        with pytest.raises(StoreMisconfigured, match="is no cluster: write redis://"):
+            await connect(f"redis+cluster://{server.place}")
+    finally:
+        server.stop()
+
+
+async def test_cached_answers_may_be_in_a_cluster_of_their_own(
+    own: Server, server: Server, connect: Connect
+) -> None:
+    store = await connect(own.url, cache_url=server.url)
+    assert await store.answers.put(b"k", b"v", 60_000, NOW)
+    assert await store.answers.get(b"k") == b"v"
+    assert (own.tell("DBSIZE"), server.tell("DBSIZE")) == (b":0", b":1")

@@ -1,10 +1,11 @@
 """Scripts: known on every connection, and found again when the server has forgotten them."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreReset, StoreUnavailable
 from gateway.policy.records import Claim, Limit, Unit, Window
 from gateway.store import keyspace, scripts
 from gateway.store.keyspace import Keyspace
@@ -12,6 +13,7 @@ from gateway.store.redis import RedisStore
 from tests.store.servers import NOW, Connect, Server
 
 TOKENS = Limit("100 tokens/minute", Unit.TOKENS, 100, Window.MINUTE, "key:a")
+LUA = Path(scripts.__file__).parent / "lua"
 CLAIMS = [Claim(TOKENS, 10, held=True)]
 
 
@@ -26,7 +28,7 @@ async def test_forgotten_scripts_run_all_the_same_and_once(server: Server, store
     assert server.tell("SCRIPT FLUSH") == b"+OK"
     assert (await store.holds.reserve("t", "h", "admit", CLAIMS, NOW, 1000)).standings[0].used == 10
     server.tell("SCRIPT FLUSH")
-    store.holds.dispatch("t", "h")
+    store.holds.dispatch("t", "h", NOW, 1000)
     await store.ping()
     await store.ping()
     assert server.tell(f"HSTRLEN {keyspace.holds(Keyspace().base('t'))}h phase") == b":%d" % len("dispatched")
@@ -56,7 +58,7 @@ async def test_every_failure_is_told_by_name(own: Server, connect: Connect) -> N
     ):
         with pytest.raises(StoreUnavailable):
             await call
-    store.holds.dispatch("t", "h")
+    store.holds.dispatch("t", "h", NOW, 1000)
     await asyncio.sleep(0)
     assert sorted(failures) == ["dispatch", "get", "ping", "put", "reserve"]
 
@@ -67,9 +69,24 @@ async def test_a_script_that_fails_is_a_store_that_is_unavailable(server: Server
         await store.holds.reserve("t", "h", "admit", CLAIMS, NOW, 1000)
 
 
+async def test_a_store_that_is_not_the_one_expected_counts_as_an_error(
+    server: Server, connect: Connect
+) -> None:
+    failures: list[str] = []
+    store = await connect(server.url, on_error=failures.append)
+    store.expect("another")
+    with pytest.raises(StoreReset):
+        await store.holds.expire(NOW)
+    assert failures == ["expire"]
+
+
 def test_each_script_says_what_its_keys_are() -> None:
     """They are reviewed as code: the first line of each file is its contract."""
     for script in scripts.ALL:
-        own = script.text.split(b"return 1\nend\n")[-1] if b"conclude" in script.text else script.text
-        assert b"-- KEYS: " in own
+        assert (LUA / f"{script.name}.lua").read_text().startswith("-- KEYS: ")
         assert repr(script).startswith(f"Script(name='{script.name}'")
+
+
+def test_every_file_belongs_to_a_script() -> None:
+    texts = b"".join(script.text for script in scripts.ALL)
+    assert all(file.read_bytes() in texts for file in LUA.glob("*.lua"))

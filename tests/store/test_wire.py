@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import StoreUnavailable
-from gateway.store.wire import NoScript, ReplyError, Wire, error_of, failed
+from gateway.store.wire import NoScript, ReplyError, Wire, error_of, failed, retry_ms
 from tests.store.servers import until
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
@@ -144,6 +144,69 @@ async def test_a_connection_that_is_closed_fails_what_waits(line: Line) -> None:
     with pytest.raises(StoreUnavailable, match="closed"):
         await call
     assert len(line.reasons) == 1
+
+
+async def test_a_packed_command_ends_the_future_that_comes_with_it(line: Line) -> None:
+    wire = await line.open()
+    assert wire.idle
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    wire.send(GET, future)
+    assert not wire.idle
+    await asyncio.sleep(0)
+    assert line.sent() == GET
+    line.far.send(b":1\r\n")
+    assert await future == 1
+    assert wire.idle
+    wire.end("done")
+    late: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    wire.send(GET, late)
+    assert isinstance(late.exception(), StoreUnavailable)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_what_another_server_must_execute_may_be_taken_over(line: Line, taken: bool) -> None:
+    seen: list[tuple[str, bytes, asyncio.Future[object]]] = []
+    refused: list[str] = []
+
+    def redirected(error: ReplyError, packed: bytes, future: asyncio.Future[object]) -> bool:
+        seen.append((error.text, packed, future))
+        return taken
+
+    loop = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(
+        lambda: Wire(60, lambda wire, reason: None, lambda error: refused.append(error.kind), redirected),
+        sock=line.near,
+    )
+    calls = [wire.call("GET", "a") for _ in range(4)]
+    line.far.send(b"-MOVED 1 h:1\r\n-ASK 1 h:1\r\n-TRYAGAIN x\r\n:4\r\n")
+    assert await calls[3] == 4
+    assert seen == [("MOVED 1 h:1", GET, calls[0]), ("ASK 1 h:1", GET, calls[1])]
+    assert [call.done() for call in calls] == [not taken, not taken, True, True]
+    assert refused == (["TRYAGAIN"] if taken else ["MOVED", "ASK", "TRYAGAIN"])
+    wire.end("done")
+
+
+async def test_a_listener_may_end_the_connection(line: Line) -> None:
+    loop = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(
+        lambda: Wire(60, lambda wire, reason: None, lambda error: wire.end("demoted")), sock=line.near
+    )
+    calls = [wire.call("GET", "a") for _ in range(3)]
+    line.far.send(b"-READONLY x\r\n:2\r\n:3\r\n")
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [getattr(result, "message", None) for result in results] == [
+        "The quota store is read-only: it is a replica.",
+        "demoted",
+        "demoted",
+    ]
+    assert wire.ended == "demoted"
+
+
+@given(st.floats(0, 2000))
+def test_clients_are_told_to_come_back_after_the_next_attempt_and_not_together(earliest: float) -> None:
+    times = [retry_ms(earliest) for _ in range(50)]
+    assert all(max(1000, int(earliest)) <= each <= 2000 for each in times)
+    assert earliest > 1900 or len(set(times)) > 5
 
 
 async def test_failures_that_nobody_awaits_are_not_reported(line: Line) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeout
+from gateway.exchange import Reply
 from gateway.settings import Duration
 from tests.scripted import Scripted, raw, sse
 from tests.upstream.conftest import At, Bench, read
@@ -78,16 +79,32 @@ async def test_closing_before_the_end_hangs_up(upstream: Scripted, bench: Bench)
     assert [data async for data in reply.body] == []
 
 
-async def test_cancelling_the_reader_hangs_up(upstream: Scripted, bench: Bench) -> None:
-    upstream.plan(sse(["a"], end="hang"))
-    reply = await bench.open()
-    await anext(reply.body)
+async def cancelled_while_reading(reply: Reply) -> None:
+    assert await anext(reply.body) == b"data: a\n\n"
     reading = asyncio.create_task(read(reply))
     await asyncio.sleep(0)
     reading.cancel()
-    await upstream.disconnected()
     with pytest.raises(asyncio.CancelledError):
         await reading
+
+
+async def test_cancelling_the_reader_and_closing_hangs_up(upstream: Scripted, bench: Bench) -> None:
+    upstream.plan(sse(["a"], end="hang"))
+    reply = await bench.open()
+    await cancelled_while_reading(reply)
+    reply.close()
+    await upstream.disconnected()
+    assert bench.outcomes == [("up", "ok")]
+
+
+async def test_after_a_reader_was_cancelled_the_rest_can_be_read(upstream: Scripted, bench: Bench) -> None:
+    go_on = asyncio.Event()
+    upstream.plan(sse(["a", go_on, "b"]))
+    reply = await bench.open()
+    await cancelled_while_reading(reply)
+    go_on.set()
+    assert await read(reply) == b"data: b\n\ndata: [DONE]\n\n"
+    assert (upstream.hangups, bench.outcomes) == (0, [("up", "ok")])
 
 
 async def test_a_body_without_a_length_ends_with_its_connection(upstream: Scripted, bench: Bench) -> None:

@@ -12,10 +12,16 @@ import uvloop
 from gateway.errors import GatewayError
 from gateway.settings import Duration, Size
 from gateway.settings import Server as ServerSettings
+from gateway.store.redis import RedisStore
 from gateway.web.call import Handler
 from gateway.web.listen import Listener, bind
 from gateway.web.server import Server
+from tests.store.conftest import connect, home, own, spawn
+from tests.store.servers import Connect
+from tests.store.servers import Server as StoreServer
 from tests.web.raw import CANARY, PATIENCE
+
+__all__ = ["connect", "home", "own", "spawn"]
 
 # These lean on what a transport does; production runs on uvloop, a developer's machine may not.
 _ON_BOTH_LOOPS = {"test_body", "test_connection", "test_downstream", "test_framing", "test_proxy"}
@@ -78,6 +84,12 @@ def _settings(**given: Any) -> ServerSettings:
     for name, value in given.items():
         setattr(settings, name, Size(value) if name == "max_body" else Duration(value))
     return settings
+
+
+@pytest.fixture
+async def store(own: StoreServer, connect: Connect) -> RedisStore:
+    """A store of the test's own, empty."""
+    return await connect(own.url)
 
 
 @pytest.fixture(autouse=True)

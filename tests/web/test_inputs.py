@@ -31,7 +31,7 @@ async def sent(serve: Serve, kind: type[Any], body: bytes) -> Response:
         ({"name": "x" * 65}, "name"),
         ({"name": "a", "nmae": "b"}, "nmae"),
         ({"name": "a", "limits": ["60 requests"]}, "limits"),
-        ({"name": "a", "limits": ["$5/day"]}, "limits"),
+        ({"name": "a", "limits": ["5 dollars/day"]}, "limits"),
         ({"name": "a", "limits": ["1 concurrent", "2 concurrent"]}, "limits"),
         ({"name": "a", "limits": "60 requests/minute"}, "limits"),
         ({"name": "a", "models": [""]}, "models"),

@@ -92,7 +92,7 @@ async def test_a_key_is_the_same_in_another_process(start: Start) -> None:
     ("body", "param"),
     [
         ({"name": "a", "team": "no-such-team"}, "team"),
-        ({"name": "a", "limits": ["$5/day"]}, "limits"),
+        ({"name": "a", "limits": ["5 dollars/day"]}, "limits"),
         ({"name": "a", "expires": "2020-01-01"}, "expires"),
         ({"name": "a", "id": "mine"}, "id"),
     ],

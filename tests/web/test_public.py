@@ -30,6 +30,23 @@ async def test_a_client_learns_what_it_may_and_what_is_left(start: Start) -> Non
     assert (slots["used"], slots["left"], slots["resets_at"]) == (0, 8, None)
 
 
+async def test_a_client_learns_what_it_spent(gateway: Running) -> None:
+    async with gateway.post("/v1/chat/completions", CHAT) as answer:
+        usage = (await answer.json())["usage"]
+        cost = float(answer.headers["x-gateway-cost"])
+    await gateway.concluded()
+    _, body = await me(gateway)
+    for span in ("today", "month"):
+        assert (body["spend"][span]["requests"], body["spend"][span]["cost"]) == (1, cost)
+        assert body["spend"][span]["tokens"] == usage["total_tokens"]
+    (recent,) = body["recent"]
+    assert (recent["id"], recent["cost"]) == (answer.headers["x-gateway-request-id"], cost)
+    assert (recent["model"], recent["status"], recent["cache"]) == ("gpt-6-luna", 200, "miss")
+    other = await made(gateway)
+    _, body = await me(gateway, other)
+    assert (body["spend"]["month"]["requests"], body["recent"]) == (0, [])
+
+
 async def test_asking_costs_nothing(start: Start) -> None:
     gateway = await start(limits='["1 requests/day"]')
     for _ in range(3):

@@ -1,5 +1,8 @@
+import msgspec
+
+from gateway.policy.ledger import SUMS
 from gateway.policy.records import KeyRecord, Limit, Standing, TeamRecord, Unit, Window
-from gateway.web.views import instant, key_view, standings_view, team_view
+from gateway.web.views import USED, instant, key_view, standings_view, sums_view, team_view
 
 NOW = 1_800_000_000_000
 
@@ -38,6 +41,8 @@ def test_where_a_rate_stands() -> None:
             "kind": "rate",
             "unit": "requests",
             "mode": "enforce",
+            "cap_output": None,
+            "estimate": "worst",
             "amount": 60,
             "used": 15,
             "left": 45,
@@ -48,8 +53,25 @@ def test_where_a_rate_stands() -> None:
 
 def test_dollars_are_shown_as_dollars() -> None:
     limit = Limit("$5/day", Unit.DOLLARS, 5 * 10**9, Window.DAY, shadow=True)
-    (view,) = standings_view([Standing(limit, 1_250_000_000, 0, 1000)], NOW)
-    assert (view["amount"], view["used"], view["left"], view["mode"]) == (5.0, 1.25, 3.75, "shadow")
+    (view,) = standings_view([Standing(limit, 1_250_000_001, 0, 1000)], NOW)
+    assert view["mode"] == "shadow"
+    assert b'"amount":5,"used":1.250000001,"left":3.749999999' in msgspec.json.encode(view)
+
+
+def test_how_the_worst_case_is_found() -> None:
+    capped = Limit("$5/day", Unit.DOLLARS, 5 * 10**9, Window.DAY, cap_output=1000)
+    learned = Limit("100k tokens/day", Unit.TOKENS, 100_000, Window.DAY, learned=True)
+    views = standings_view([Standing(capped, 0, 0, 0), Standing(learned, 0, 0, 0)], NOW)
+    assert [(view["cap_output"], view["estimate"]) for view in views] == [(1000, "worst"), (None, "learned")]
+
+
+def test_sums_have_the_names_of_a_report() -> None:
+    view = sums_view(range(1, len(SUMS) + 1))
+    assert tuple(view) == USED
+    assert (view["requests"], view["input_tokens"], view["output_tokens"], view["tokens"]) == (1, 2, 3, 5)
+    assert (view["cached_tokens"], view["reasoning_tokens"]) == (4, 5)
+    assert (view["cost"], view["cost_nano"], view["saved_nano"]) == (msgspec.Raw(b"0.000000006"), 6, 7)
+    assert (view["hits"], view["errors"], view["unpriced"]) == (8, 9, 10)
 
 
 def test_slots_and_totals_come_back_at_no_known_time() -> None:

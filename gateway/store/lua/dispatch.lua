@@ -1,6 +1,20 @@
--- KEYS: the hold. Marks it: from here on the upstream may have been paid.
-if redis.call('HGET', KEYS[1], 'phase') == 'reserved' then
-  redis.call('HSET', KEYS[1], 'phase', 'dispatched')
-  return 1
+-- KEYS: the hold, the leases, the epoch. ARGV: the epoch expected, hold id, now, lease (ms), the record ('' for none).
+-- Marks the hold: from here on the upstream may have been paid. Where nothing was reserved, makes it; where it has
+-- ended, or the store is not the one expected, does nothing. Returns 1 or 0.
+if not expected(KEYS[3], ARGV[1]) then
+  return 0
 end
-return 0
+local phase = redis.call('HGET', KEYS[1], 'phase')
+if phase and not is_open(phase) then
+  return 0
+end
+if not phase then
+  local ends = whole(tonumber(ARGV[3]) + tonumber(ARGV[4]))
+  redis.call('HSET', KEYS[1], 'lease', ends, 'claims', cmsgpack.pack({}))
+  redis.call('ZADD', KEYS[2], ends, ARGV[2])
+end
+redis.call('HSET', KEYS[1], 'phase', 'dispatched')
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'record', ARGV[5])
+end
+return 1

@@ -1,12 +1,18 @@
--- KEYS: the leases. ARGV: now, how many at most, ttl of an expired hold (ms), what the keys of holds begin with.
--- Returns how many leases had ended. The claims stay with the hold, so that a late settle finds what was charged.
-local now = tonumber(ARGV[1])
-local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-for _, hold in ipairs(late) do
-  local key = ARGV[4] .. hold
-  local kept = redis.call('HMGET', key, 'phase', 'claims')
+-- KEYS: the leases, the epoch.
+-- ARGV: the epoch expected, now, how many at most, ttl of an expired hold (ms), what the keys of holds begin with.
+-- Returns for each hold that ended the row it left, or '', or STRANGER. The claims stay with the hold, so that a late
+-- settle finds what was charged, and `left` says that it left a row.
+if not expected(KEYS[2], ARGV[1]) then
+  return STRANGER
+end
+local now, rows = tonumber(ARGV[2]), {}
+for _, hold in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
+  local key = ARGV[5] .. hold
+  local kept = redis.call('HMGET', key, 'phase', 'claims', 'record')
   redis.call('ZREM', KEYS[1], hold)
   if is_open(kept[1]) then
+    local row = kept[3] and append(cmsgpack.unpack(kept[3]), false, now) or ''
+    rows[#rows + 1] = row
     local claims = cmsgpack.unpack(kept[2])
     for position, claim in ipairs(claims) do
       if claim.slots then
@@ -16,7 +22,11 @@ for _, hold in ipairs(late) do
       end
     end
     redis.call('HSET', key, 'phase', 'expired', 'claims', cmsgpack.pack(claims))
-    redis.call('PEXPIRE', key, ARGV[3])
+    if row ~= '' then
+      redis.call('HSET', key, 'left', 1)
+    end
+    redis.call('HDEL', key, 'record')
+    redis.call('PEXPIRE', key, ARGV[4])
   end
 end
-return #late
+return rows

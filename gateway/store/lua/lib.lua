@@ -2,6 +2,7 @@
 --
 -- A claim is a table that Python made and the hold keeps:
 --   key, unit, amount, cap    the counter, and what is asked of it
+--   meter                     the limit, in whichever window
 --   slots                     it is a place in a set of leases; the rest does not apply
 --   scale, leak, ttl          see policy/windows.py; ttl (ms, 0: for ever) is how long the counter is kept
 --   held                      charged as spent when the hold is settled; otherwise charged at once
@@ -11,6 +12,12 @@
 --   charged, at               what it has put on the level so far, and when
 
 local EXACT = 9007199254740991
+local STRANGER = {-2} -- the answer of a store that is not the one expected
+
+-- Whether this is the store that the caller knows. Who expects '' takes any.
+local function expected(key, epoch)
+  return epoch == '' or redis.call('GET', key) == epoch
+end
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -82,27 +89,4 @@ end
 
 local function is_open(phase)
   return phase == 'reserved' or phase == 'dispatched'
-end
-
--- Ends a hold for good. `target` says what each claim shall have charged. What stays is a tombstone, also where
--- there was no hold: a reservation that was under way for longer than this command must find it.
-local function conclude(key, leases, hold, phase, target, now, ttl)
-  local kept = redis.call('HMGET', key, 'phase', 'claims')
-  if kept[1] == 'settled' or kept[1] == 'released' then
-    return 0
-  end
-  if kept[2] then
-    for position, claim in ipairs(cmsgpack.unpack(kept[2])) do
-      if claim.slots then
-        vacate(claim, hold, position)
-      else
-        charge(claim, target(claim), now)
-      end
-    end
-  end
-  redis.call('DEL', key)
-  redis.call('HSET', key, 'phase', phase)
-  redis.call('PEXPIRE', key, ttl)
-  redis.call('ZREM', leases, hold)
-  return 1
 end

@@ -7,7 +7,8 @@ local id, size, bound = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[6])
 if size > bound then
   return 0
 end
-local total = tonumber(redis.call('GET', KEYS[4])) or 0
+-- Reads it by a write that a server out of memory denies. After a deletion it would allow all that follows.
+local total = redis.call('INCRBY', KEYS[4], 0)
 
 local function drop(victim)
   total = total - (tonumber(redis.call('HGET', KEYS[3], victim)) or 0)

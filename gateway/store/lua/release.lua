@@ -1,6 +1,6 @@
--- KEYS: the hold, the leases. ARGV: hold id, now, ttl of the tombstone (ms).
--- Returns 1, or 0 where the hold had ended.
+-- KEYS: the hold, the leases, the epoch. ARGV: the epoch expected, hold id, now, ttl of the tombstone (ms), the record.
+-- Returns 1 (2: its lease had left a row), 0 where the hold had ended, or STRANGER.
 local function target()
   return 0
 end
-return conclude(KEYS[1], KEYS[2], ARGV[1], 'released', target, tonumber(ARGV[2]), ARGV[3])
+return conclude('released', target, {}, {})

@@ -1,9 +1,12 @@
--- KEYS: the leases, then the holds. ARGV: now, lease (ms), then the holds' ids. Returns how many are still open.
--- A hold past its lease is not: its slots may have gone to somebody else.
-local now = tonumber(ARGV[1])
-local ends = now + tonumber(ARGV[2])
+-- KEYS: the leases, the epoch, then the holds. ARGV: the epoch expected, now, lease (ms), then the holds' ids.
+-- Returns how many are still open, or STRANGER. A hold past its lease is not: its slots may have gone to somebody else.
+if not expected(KEYS[2], ARGV[1]) then
+  return STRANGER
+end
+local now = tonumber(ARGV[2])
+local ends = now + tonumber(ARGV[3])
 local renewed = 0
-for position = 2, #KEYS do
+for position = 3, #KEYS do
   local hold = ARGV[position + 1]
   local kept = redis.call('HMGET', KEYS[position], 'phase', 'lease', 'claims')
   if is_open(kept[1]) and tonumber(kept[2]) > now then

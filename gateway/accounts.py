@@ -1,0 +1,162 @@
+"""What an exchange costs, and the row that the ledger keeps of it."""
+
+import contextlib
+
+from gateway.errors import NotPriced
+from gateway.exchange import Exchange
+from gateway.policy.claims import MOST_NANO
+from gateway.policy.counts import as_billed
+from gateway.policy.ledger import Row, Settled, record_of
+from gateway.policy.models import output_cap
+from gateway.policy.records import Record, Usage, Window
+from gateway.runtime import Gateway
+
+_OTHER = "other"
+_NO_USAGE = Usage()
+
+
+def worst_output(gateway: Gateway, exchange: Exchange) -> int:
+    """The most tokens that this request can have generated."""
+    facts = exchange.facts
+    if facts is None:
+        return 0
+    if facts.max_output is not None:
+        return facts.n * facts.max_output
+    return facts.n * output_cap(exchange.sent_model or "", gateway.settings.models.output_caps)
+
+
+def worst_cost(gateway: Gateway, exchange: Exchange, input_tokens: int, output_tokens: int) -> int | None:
+    """The most that so many tokens cost, in nano-dollars, at the dearest upstream that may be asked.
+
+    None: one of them has no price for the model. Never more than the store can count. Raises NotPriced for a
+    tool whose fee is not known.
+    """
+    facts, costs = exchange.facts, [0]
+    for name in gateway.upstreams.plan(exchange.sent_model):
+        price = gateway.prices.find(name, exchange.sent_model, exchange.arrived)
+        if price is None or facts is None:
+            return None
+        costs.append(price.worst(input_tokens, output_tokens, facts))
+    return min(max(costs), MOST_NANO)
+
+
+def cost(gateway: Gateway, exchange: Exchange, usage: Usage, upstream: str | None) -> int | None:
+    """What `upstream` bills for `usage`, in nano-dollars. None: nobody knows."""
+    price = gateway.prices.find(upstream or "", exchange.sent_model, exchange.arrived)
+    return None if price is None else price.cost(billed(exchange, usage))
+
+
+def billed(exchange: Exchange, usage: Usage) -> Usage:
+    """The usage that an answer states, with what only its request says."""
+    return as_billed(usage, exchange.endpoint.name, exchange.facts) if exchange.facts is not None else usage
+
+
+def cost_before_the_head(gateway: Gateway, exchange: Exchange) -> int | None:
+    """What it costs, where that is known before the first byte of the answer is sent."""
+    if exchange.cache in ("hit", "joined"):
+        return 0
+    incoming = exchange.incoming
+    if incoming is None or incoming.stream or not exchange.endpoint.metered:
+        return None
+    if incoming.status >= 400:
+        return 0
+    return None if incoming.usage is None else cost(gateway, exchange, incoming.usage, exchange.upstream)
+
+
+def lease_record(gateway: Gateway, exchange: Exchange) -> Record:
+    """What the store is told when the request is dispatched: what it costs if nobody lives to settle it.
+
+    Sets `lease_row`, and `worst` where nobody had to know it before.
+    """
+    first, *_ = gateway.upstreams.plan(exchange.sent_model)
+    if exchange.facts is None:
+        row = _row(exchange, first, "lease", _NO_USAGE, 0)
+    else:
+        usage = Usage(input=_most_input(gateway, exchange), output=exchange.worst_output)
+        row = _row(exchange, first, "lease", usage, exchange.worst)
+    exchange.lease_row = row
+    return record_of(row, _day(gateway, exchange), _known(gateway, exchange.sent_model))
+
+
+def _most_input(gateway: Gateway, exchange: Exchange) -> int:
+    if exchange.input_tokens is not None:
+        return exchange.input_tokens
+    # Where nobody's tokens are limited they are not worth counting: no text has more of them than bytes.
+    tokens = len(exchange.body)
+    with contextlib.suppress(NotPriced):
+        exchange.worst = worst_cost(gateway, exchange, tokens, exchange.worst_output)
+    return tokens
+
+
+def record(gateway: Gateway, exchange: Exchange) -> Record:
+    """What the ledger keeps of an exchange that has ended and whose `usage` and `cost` are set."""
+    usage = exchange.usage if exchange.dispatched else None
+    settled: Settled = "none"
+    if usage is not None:
+        settled = "estimate" if usage.estimated else "usage"
+    finished = exchange.finished if exchange.finished is not None else gateway.clock.monotonic()
+    row = _row(exchange, exchange.upstream, settled, usage or _NO_USAGE, exchange.cost, finished)
+    lease = exchange.lease_row
+    leased = None if lease is None else (lease, _known(gateway, lease.sent))
+    return record_of(row, _day(gateway, exchange), _counted_as(gateway, exchange), leased)
+
+
+def _row(
+    exchange: Exchange,
+    upstream: str | None,
+    settled: Settled,
+    usage: Usage,
+    cost: int | None,
+    finished: float | None = None,
+) -> Row:
+    """`finished` None: nobody knows yet how it ends."""
+    client, facts, first = exchange.client, exchange.facts, exchange.first_byte
+    assert client is not None
+    return Row(
+        id=exchange.id,
+        time=exchange.arrived,
+        key=client.id,
+        endpoint=exchange.endpoint.name,
+        team=client.team,
+        model=exchange.path_args.get("model") if facts is None else facts.model,
+        sent=exchange.sent_model,
+        upstream=upstream,
+        status=0 if finished is None else exchange.status,
+        error=exchange.error.code if exchange.error is not None else None,
+        cache=exchange.cache,
+        settled=settled,
+        input=usage.input,
+        output=usage.output,
+        cached=usage.cached,
+        reasoning=usage.reasoning,
+        cache_write=usage.cache_write,
+        input_audio=usage.input_audio,
+        input_image=usage.input_image,
+        output_audio=usage.output_audio,
+        output_image=usage.output_image,
+        cost=cost,
+        saved=exchange.saved,
+        duration=0 if finished is None else _ms(finished - exchange.started),
+        first_token=None if first is None else _ms(first - exchange.started),
+        tags=dict(exchange.tags or client.tags),  # those of the key, where its header was never read
+        shadow=list(exchange.shadowed),
+        bounded=facts is not None and facts.max_output is not None,
+    )
+
+
+def _counted_as(gateway: Gateway, exchange: Exchange) -> str | None:
+    """The model under which it is added up: a name that was answered for, or one that is known anyway."""
+    answered = exchange.status < 400 and (exchange.dispatched or exchange.cache != "bypass")
+    return exchange.sent_model if answered else _known(gateway, exchange.sent_model)
+
+
+def _known(gateway: Gateway, model: str | None) -> str | None:
+    return model if model is None or model in gateway.known_models else _OTHER
+
+
+def _day(gateway: Gateway, exchange: Exchange) -> str:
+    return gateway.calendar.span(Window.DAY, exchange.arrived).id.removeprefix("day-")
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
