@@ -9,7 +9,8 @@ from tests.running import Running
 from tests.store.servers import Server
 from tests.waiting import until
 
-AOF = ("--appendonly", "yes")
+# With `everysec` a server whose disk is slow answers before it has written, and loses that when it is killed.
+AOF = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 class House(Gateways):
