@@ -79,7 +79,10 @@ class Server:
             while len(replies) < len(commands):
                 reply = reader.gets()
                 if reply is False:
-                    reader.feed(line.recv(65_536))
+                    more = line.recv(65_536)
+                    if not more:
+                        raise ConnectionResetError("the server closed the connection")
+                    reader.feed(more)
                 else:
                     replies.append(reply)
         if isinstance(replies[-1], RuntimeError):
