@@ -76,6 +76,7 @@ class ClientTable:
         self._clients: dict[bytes, Client] = {}
         self._digests: dict[str, bytes] = {}
         self.loaded = False
+        self.version = 0  # grows with each change: what was read of the store before one is old after it
 
     def find(self, presented: bytes) -> Client | None:
         """The client whose key this is. The key itself never leaves the hash function."""
@@ -105,10 +106,12 @@ class ClientTable:
         self._keys = {key.id: key for key in keys}
         self._teams = {team.name: team for team in teams}
         self.loaded = True
+        self.version += 1
         self._rebuild()
 
     def put_key(self, id: str, record: KeyRecord | None) -> None:
         """One key changed, or was deleted."""
+        self.version += 1
         if record is None:
             self._keys.pop(id, None)
         else:
@@ -117,6 +120,7 @@ class ClientTable:
 
     def put_team(self, name: str, record: TeamRecord | None) -> None:
         """One team changed; its keys are resolved anew."""
+        self.version += 1
         if record is None:
             self._teams.pop(name, None)
         else:
@@ -192,16 +196,22 @@ async def apply(table: ClientTable, keys: Keys, change: Change, trusted: Trusted
     False: what was read comes from a store that has lost its memory, and was not taken over. Who has a key
     keeps it then, instead of being told that it is wrong. So the store is asked who it is after it was read.
     """
+    while True:
+        version = table.version
+        take_over = await _read(table, keys, change)
+        if not await trusted():
+            return False
+        if table.version == version:  # else the admin API wrote meanwhile, and this may not know it
+            take_over()
+            return True
+
+
+async def _read(table: ClientTable, keys: Keys, change: Change) -> Callable[[], None]:
     if change.kind == "key":
         key = await keys.key(change.id)
-        if known := await trusted():
-            table.put_key(change.id, key)
-    elif change.kind == "team":
+        return lambda: table.put_key(change.id, key)
+    if change.kind == "team":
         team = await keys.team(change.id)
-        if known := await trusted():
-            table.put_team(change.id, team)
-    else:
-        roster = await keys.load()
-        if known := await trusted():
-            table.replace(roster.keys, roster.teams)
-    return known
+        return lambda: table.put_team(change.id, team)
+    roster = await keys.load()
+    return lambda: table.replace(roster.keys, roster.teams)

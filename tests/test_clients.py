@@ -119,6 +119,25 @@ async def test_nobody_loses_a_key_to_a_store_that_has_lost_its_memory(
         table.identify(b"s", 0)
 
 
+@pytest.mark.parametrize("change", [Change("all"), Change("key", "a")])
+async def test_a_key_written_while_the_store_is_read_stays(
+    own: Server, connect: Connect, change: Change
+) -> None:
+    store, table = await connect(own.url), ClientTable()
+    writes = [key("a", "s")]
+
+    async def while_it_is_written() -> bool:
+        if writes:
+            record = writes.pop()
+            await store.keys.put_key(record)
+            table.put_key(record.id, record)
+        return True
+
+    assert await apply(table, store.keys, change, while_it_is_written)
+    table.loaded = True
+    assert table.identify(b"s", 0).id == "a"
+
+
 async def test_the_table_follows_the_store_while_it_is_trusted(
     own: Server, connect: Connect, spawn: Spawned
 ) -> None:

@@ -15,6 +15,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
     """Ask again until the answer is the one that is wanted."""
-    async with asyncio.timeout(PATIENCE):
-        while await ask() != wanted:
-            await asyncio.sleep(0.02)
+    answer: object = None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await ask()) != wanted:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"it is still {answer}, and not {wanted}") from None
