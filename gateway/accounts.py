@@ -6,13 +6,22 @@ from gateway.errors import NotPriced
 from gateway.exchange import Exchange
 from gateway.policy.claims import MOST_NANO
 from gateway.policy.counts import as_billed
+from gateway.policy.endpoints import Charge
 from gateway.policy.ledger import Row, Settled, record_of
 from gateway.policy.models import output_cap
 from gateway.policy.records import Record, Usage, Window
 from gateway.runtime import Gateway
 
 _OTHER = "other"
+# What OpenAI takes where no model is named, and says so.
+_CHOSEN = {"moderations": "omni-moderation-latest"}
 _NO_USAGE = Usage()
+
+
+def metered(exchange: Exchange) -> bool:
+    """Whether its tokens are counted. Of what is passed on, only those that its answer states."""
+    endpoint = exchange.endpoint
+    return exchange.facts is not None and (endpoint.judged or endpoint.charge is Charge.USAGE)
 
 
 def worst_output(gateway: Gateway, exchange: Exchange) -> int:
@@ -33,17 +42,50 @@ def worst_cost(gateway: Gateway, exchange: Exchange, input_tokens: int, output_t
     """
     facts, costs = exchange.facts, [0]
     for name in gateway.upstreams.plan(exchange.sent_model):
-        price = gateway.prices.find(name, exchange.sent_model, exchange.arrived)
+        price = gateway.prices.find(name, _priced_as(exchange), exchange.arrived)
         if price is None or facts is None:
             return None
         costs.append(price.worst(input_tokens, output_tokens, facts))
     return min(max(costs), MOST_NANO)
 
 
+def worst_fee(gateway: Gateway, exchange: Exchange) -> int | None:
+    """The most that a call of an operation with a fixed fee costs, in nano-dollars. None: nobody knows."""
+    worst = 0
+    for name in gateway.upstreams.plan(exchange.sent_model):
+        fee = gateway.prices.fee(name, exchange.endpoint.name)
+        if fee is None:
+            return None
+        worst = max(worst, fee)
+    return min(worst, MOST_NANO)
+
+
 def cost(gateway: Gateway, exchange: Exchange, usage: Usage, upstream: str | None) -> int | None:
     """What `upstream` bills for `usage`, in nano-dollars. None: nobody knows."""
-    price = gateway.prices.find(upstream or "", exchange.sent_model, exchange.arrived)
+    price = gateway.prices.find(upstream or "", _priced_as(exchange), exchange.arrived)
     return None if price is None else price.cost(billed(exchange, usage))
+
+
+def fee(gateway: Gateway, exchange: Exchange) -> int | None:
+    """What a call of an operation with a fixed fee has cost, in nano-dollars. None: nobody knows.
+
+    One that was refused costs nothing; one that was never answered may have been carried out.
+    """
+    incoming = exchange.incoming
+    if cut_short(exchange) or (incoming is not None and incoming.status >= 400):
+        return 0
+    return gateway.prices.fee(exchange.upstream or "", exchange.endpoint.name)
+
+
+def cut_short(exchange: Exchange) -> bool:
+    """Whether its upload ended in the middle, unanswered: nobody carries out half a request."""
+    upload = exchange.upload
+    return upload is not None and not upload.passed and exchange.incoming is None
+
+
+def _priced_as(exchange: Exchange) -> str | None:
+    """The model whose price holds; None where that is the upstream's own choice."""
+    return exchange.sent_model or _CHOSEN.get(exchange.endpoint.name)
 
 
 def billed(exchange: Exchange, usage: Usage) -> Usage:
@@ -55,9 +97,11 @@ def cost_before_the_head(gateway: Gateway, exchange: Exchange) -> int | None:
     """What it costs, where that is known before the first byte of the answer is sent."""
     if exchange.cache in ("hit", "joined"):
         return 0
-    incoming = exchange.incoming
-    if incoming is None or incoming.stream or not exchange.endpoint.metered:
+    incoming, charge = exchange.incoming, exchange.endpoint.charge
+    if incoming is None or incoming.stream or charge is Charge.FREE:
         return None
+    if charge is Charge.FEE:
+        return fee(gateway, exchange)
     if incoming.status >= 400:
         return 0
     return None if incoming.usage is None else cost(gateway, exchange, incoming.usage, exchange.upstream)
@@ -69,11 +113,11 @@ def lease_record(gateway: Gateway, exchange: Exchange) -> Record:
     Sets `lease_row`, and `worst` where nobody had to know it before.
     """
     first, *_ = gateway.upstreams.plan(exchange.sent_model)
-    if exchange.facts is None:
-        row = _row(exchange, first, "lease", _NO_USAGE, 0)
-    else:
+    if metered(exchange):
         usage = Usage(input=_most_input(gateway, exchange), output=exchange.worst_output)
         row = _row(exchange, first, "lease", usage, exchange.worst)
+    else:
+        row = _row(exchange, first, "lease", _NO_USAGE, _worst_unmetered(gateway, exchange))
     exchange.lease_row = row
     return record_of(row, _day(gateway, exchange), _known(gateway, exchange.sent_model))
 
@@ -83,9 +127,17 @@ def _most_input(gateway: Gateway, exchange: Exchange) -> int:
         return exchange.input_tokens
     # Where nobody's tokens are limited they are not worth counting: no text has more of them than bytes.
     tokens = len(exchange.body)
+    if exchange.upload is not None and exchange.facts is not None:
+        tokens = exchange.facts.input_bound or 0
     with contextlib.suppress(NotPriced):
         exchange.worst = worst_cost(gateway, exchange, tokens, exchange.worst_output)
     return tokens
+
+
+def _worst_unmetered(gateway: Gateway, exchange: Exchange) -> int | None:
+    if exchange.endpoint.charge is Charge.FEE and exchange.worst is None:
+        exchange.worst = worst_fee(gateway, exchange)
+    return exchange.worst if exchange.endpoint.charge is Charge.FEE else 0
 
 
 def record(gateway: Gateway, exchange: Exchange) -> Record:
@@ -116,7 +168,7 @@ def _row(
         id=exchange.id,
         time=exchange.arrived,
         key=client.id,
-        endpoint=exchange.endpoint.name,
+        endpoint=exchange.operation,
         team=client.team,
         model=exchange.path_args.get("model") if facts is None else facts.model,
         sent=exchange.sent_model,

@@ -42,7 +42,8 @@ def data_folder(settings: Settings) -> Path:
 
 def client_table(settings: Settings, environ: Mapping[str, str]) -> ClientTable:
     limits = parse_limits(settings.server.limits, "gateway")
-    table = ClientTable(limits, settings.endpoints.allow, settings.cache.scope)
+    owned = settings.endpoints.ownership == "on"
+    table = ClientTable(limits, settings.endpoints.allow, settings.cache.scope, ownership=owned)
     table.declare(*declared(settings, environ))
     return table
 

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.errors import Forbidden, InvalidKey, StoreUnavailable
 from gateway.policy.credentials import valid_address
+from gateway.policy.endpoints import ALL, UNKNOWN
+from gateway.policy.models import allowed
 from gateway.policy.quota import parse_limits
 from gateway.policy.records import CacheScope, Client, KeyRecord, Limit, TeamRecord
 from gateway.store.base import Change, Keys, Roster
@@ -27,6 +29,7 @@ def resolve(
     gateway_limits: tuple[Limit, ...],
     endpoints: frozenset[str],
     cache_scope: CacheScope,
+    ownership: bool = True,
 ) -> Client:
     """Key, team and gateway, laid over each other: limits add up, permissions narrow."""
     limits = parse_limits(key.limits, f"key:{key.id}")
@@ -48,13 +51,38 @@ def resolve(
         expires=key.expires,
         cache_scope=key.cache_scope or cache_scope,
         tags=key.tags,
+        ownership=ownership if key.ownership is None else key.ownership == "on",
     )
 
 
 def check_address(client: Client, peer: str) -> None:
     """Raises Forbidden for a key that may not be used from there."""
     if client.addresses and not valid_address(client.addresses, peer):
-        raise Forbidden("This key may not be used from your address.", code="address_not_allowed")
+        raise Forbidden(
+            "This key may not be used from your address: its `addresses` say where it may.",
+            code="address_not_allowed",
+        )
+
+
+def check_group(client: Client, group: str) -> None:
+    """Raises Forbidden for a key that may not use this group of operations."""
+    # What the table does not have is only found where `endpoints.unknown` says that it is passed on.
+    if group != UNKNOWN and group not in client.endpoints and ALL not in client.endpoints:
+        raise Forbidden(
+            f"This key may not use the group '{group}', which this endpoint belongs to. Whoever runs the "
+            "gateway opens it: for everybody in endpoints.allow, or with `endpoints` of the key or its team.",
+            code="endpoint_not_allowed",
+        )
+
+
+def check_model(client: Client, model: str) -> None:
+    """Raises Forbidden for a model that the key, or its team, may not use."""
+    if not allowed(client.models, model):
+        raise Forbidden(
+            f"This key may not use the model '{model}': see `models` of the key and of its team.",
+            code="model_not_allowed",
+            param="model",
+        )
 
 
 class ClientTable:
@@ -65,10 +93,12 @@ class ClientTable:
         gateway_limits: tuple[Limit, ...] = (),
         endpoints: Iterable[str] = ("inference",),
         cache_scope: CacheScope = "team",
+        ownership: bool = True,
     ) -> None:
         self._gateway_limits = gateway_limits
         self._endpoints = frozenset(endpoints)
         self._cache_scope = cache_scope
+        self._ownership = ownership
         self._keys: dict[str, KeyRecord] = {}
         self._teams: dict[str, TeamRecord] = {}
         self._declared_keys: dict[str, KeyRecord] = {}
@@ -167,7 +197,9 @@ class ClientTable:
             return
         team = self.team(record.team) if record.team else None
         try:
-            client = resolve(record, team, self._gateway_limits, self._endpoints, self._cache_scope)
+            client = resolve(
+                record, team, self._gateway_limits, self._endpoints, self._cache_scope, self._ownership
+            )
         except ValueError:
             # Written by something newer than us. A key whose limits we cannot read opens nothing.
             log.error("a stored key has limits that cannot be read; it is refused", extra={"key": id})

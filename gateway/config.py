@@ -85,6 +85,7 @@ def _key(key: Key, environ: Mapping[str, str]) -> KeyRecord:
         expires=expiry(key.expires) if key.expires else None,
         cache_scope=key.cache_scope,
         tags=key.tags,
+        ownership=key.ownership,
         declared=True,
     )
 

@@ -94,6 +94,22 @@ class UnknownUrl(GatewayError):
     code = "unknown_url"
 
 
+class NotFound(GatewayError):
+    """There is no such object, or it is somebody else's. The body has the code that OpenAI gives: `said`."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, message: str, *, said: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.said = said
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    code = "previous_response_not_found"
+
+
 class MethodNotAllowed(GatewayError):
     status = 405
     type = "invalid_request_error"
@@ -122,10 +138,26 @@ class RequestTooLarge(GatewayError):
     close = True
 
 
+class UriTooLong(GatewayError):
+    status = 414
+    type = "invalid_request_error"
+    code = "uri_too_long"
+    close = True
+
+
 class ExpectationFailed(GatewayError):
     status = 417
     type = "invalid_request_error"
     code = "expectation_failed"
+    close = True
+
+
+class HeadersTooLarge(GatewayError):
+    """Too many header fields, or too long a one (RFC 6585 section 5)."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
     close = True
 
 
@@ -145,6 +177,24 @@ class QuotaExceeded(GatewayError):
     code = "insufficient_quota"
 
 
+class CodingNotImplemented(GatewayError):
+    """A transfer coding other than chunked (RFC 9112 section 6.1)."""
+
+    status = 501
+    type = "invalid_request_error"
+    code = "unsupported_transfer_coding"
+    close = True
+
+
+class VersionNotSupported(GatewayError):
+    """Neither HTTP/1.1 nor HTTP/1.0."""
+
+    status = 505
+    type = "invalid_request_error"
+    code = "http_version_not_supported"
+    close = True
+
+
 class UpstreamUnreachable(GatewayError):
     """Nothing was sent: refused, no such host, TLS failed, or timed out while connecting."""
 
@@ -159,6 +209,16 @@ class UpstreamProtocolError(GatewayError):
     status = 502
     type = "upstream_error"
     code = "upstream_protocol_error"
+
+
+class UpstreamAuth(UpstreamProtocolError):
+    """The gateway's own key was refused: the client's key is fine, and must not be told otherwise."""
+
+    code = "upstream_auth"
+
+    def __init__(self, upstream: str) -> None:
+        message = f"The upstream '{upstream}' refused the gateway's own key. Tell whoever runs the gateway."
+        super().__init__(message, should_retry=False)
 
 
 class UpstreamTimeout(GatewayError):
@@ -200,7 +260,7 @@ def body_of(error: GatewayError) -> bytes:
                 "message": error.message,
                 "type": error.type,
                 "param": error.param,
-                "code": error.code,
+                "code": error.said if isinstance(error, NotFound) else error.code,
             }
         }
     )

@@ -15,8 +15,11 @@ from gateway.policy.ledger import Row
 from gateway.policy.records import Claim, Client, Standing, Usage
 
 if TYPE_CHECKING:
+    from gateway.answer import Answer
+    from gateway.bridging import Bridged
     from gateway.flights import Flight
     from gateway.incoming import Incoming
+    from gateway.uploads import FormUpload
 
 Headers = Sequence[tuple[str, str]]
 
@@ -51,6 +54,10 @@ class Downstream(Protocol):
 
     async def finish(self) -> None: ...
 
+    def close_after(self) -> None:
+        """The connection ends with this answer. Called before `start`."""
+        ...
+
     def abort(self) -> None:
         """Cut the connection so that it looks cut: no final chunk."""
         ...
@@ -59,19 +66,37 @@ class Downstream(Protocol):
 class ClientGone(Exception):
     """The client hung up. Nobody is left to be told."""
 
+    outcome = Outcome.CLIENT_GONE
+
 
 class ClientStalled(ClientGone):
     """The client stopped reading for too long."""
 
+    outcome = Outcome.CLIENT_STALLED
+
+
+class Upload(Protocol):
+    """A request's body that is passed on as it arrives. Read once, by one reader.
+
+    `length` is in bytes; None: nobody knows, and it is sent in chunks. Reading raises what
+    `Exchange.read_body` does.
+    """
+
+    @property
+    def length(self) -> int | None: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """What goes to an upstream. `path` is below its base_url (`/chat/completions`)."""
+    """What goes to an upstream. `path` is below its base_url (`/chat/completions`), `query` has no `?`."""
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes = field(repr=False)
+    body: bytes | Upload = field(repr=False)
+    query: str = ""
 
 
 @dataclass(slots=True)
@@ -95,7 +120,7 @@ class Exchange:
 
     # set by web, when the head has arrived
     id: str
-    endpoint: Endpoint
+    endpoint: Endpoint  # address: what is asked instead, of what is bridged
     path_args: Mapping[str, str]
     headers: Mapping[str, str]
     header_values: Callable[[str], Sequence[str]]
@@ -104,13 +129,17 @@ class Exchange:
     downstream: Downstream
     started: float  # monotonic seconds
     arrived: int  # store time, ms
+    stream_body: Callable[[], Upload] | None = None  # the body as it arrives, instead of `read_body`
+    query: str = ""  # as it came on the wire: percent-encoded, without the question mark
 
     client: Client | None = None  # authenticate
-    body: bytes = b""  # receive: as the client sent it, with a bound where a limit puts one (`cap_output`)
-    facts: Facts | None = None  # receive
+    body: bytes = b""  # receive: as the client sent it; address: bridged, or bounded (`cap_output`)
+    facts: Facts | None = None  # receive, address: those of `body`
+    upload: "FormUpload | None" = None  # receive: the body, where it is passed on as it arrives
     tags: Mapping[str, str] = field(default_factory=dict)  # receive: what the request is for
-    sent_model: str | None = None  # receive: what the upstream is asked for, after aliases
-    outbound: Outbound | None = None  # receive
+    sent_model: str | None = None  # address: what the upstream is asked for, after aliases
+    bridged: "Bridged | None" = None  # address: the chat that is asked instead, as `endpoint` says then
+    outbound: Outbound | None = None  # address
 
     hold: str = ""  # admit: named before anything is reserved
     held: bool = False  # admit, reserve: something may have been reserved under that name
@@ -128,9 +157,8 @@ class Exchange:
     cache: str = "bypass"  # lookup: hit, miss, joined or bypass
     pending: Awaitable[bytes | None] | None = None  # lookup.ask: the store's answer, under way
     upstream: str | None = None  # forward
-    answer_status: int | None = None  # forward: the upstream's status
-    usage: Usage | None = None  # deliver
-    incoming: "Incoming | None" = None  # forward: the answer, where this exchange asked for it
+    usage: Usage | None = None  # lookup, settle
+    incoming: "Answer | None" = None  # forward: the answer, where this exchange asked for it
     joined: "Incoming | None" = None  # lookup: the answer to another's call that this one reads along
     cost: int | None = None  # deliver, settle: nano-dollars; None: not known yet, or never
     priced: bool = True  # settle: whether the price of what was used is known
@@ -147,6 +175,11 @@ class Exchange:
     upstream_seconds: float = 0.0  # forward, deliver: waiting for the upstream until its first byte
     outcome: Outcome = Outcome.ABANDONED
     error: GatewayError | None = None  # refuse
+
+    @property
+    def operation(self) -> str:
+        """What the client asked for, by name: `endpoint` may be what is asked instead."""
+        return self.endpoint.name if self.bridged is None else self.bridged.asked.name
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from gateway.answer import Piece
 from gateway.errors import GatewayError, InternalError
 from gateway.exchange import ClientGone
-from gateway.incoming import Incoming, Piece
+from gateway.incoming import Incoming
 
 
 class FlightFailed(Exception):
@@ -33,7 +34,7 @@ class Flight:
         self._dropped = 0
         self._size = 0
         self._readers: dict[object, int] = {}
-        self._news = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []  # readers of what has not come yet
         self._room = asyncio.Event()
         self._head: asyncio.Future[Incoming] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -123,8 +124,10 @@ class Flight:
             self._dropped += 1
 
     def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            if not news.done():  # its reader may have been cancelled
+                news.set_result(None)
 
     async def head(self) -> Incoming:
         """Wait for the head of the answer. Raises what the call raised."""
@@ -163,7 +166,9 @@ class Flight:
                 if self._error is not None:
                     raise self._error
                 return
-            await self._news.wait()
+            news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(news)
+            await news
 
     def __repr__(self) -> str:
         state = "ended" if self.ended.is_set() else "under way" if self.launched else "announced"

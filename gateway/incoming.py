@@ -1,12 +1,11 @@
 """An answer on its way in from an upstream: read once, metered as it passes, kept if it may be kept."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.answer import Piece, finish
 from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.exchange import Reply
 from gateway.policy.endpoints import Endpoint
@@ -17,14 +16,6 @@ from gateway.policy.sse import Splitter
 from gateway.policy.usage import Meter, estimate_of, output_texts, usage_of
 
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Some of an answer's bytes. `extra`: the usage event, shown only to those who asked for it."""
-
-    data: bytes
-    extra: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +31,9 @@ class Incoming:
     max_answer: int
     max_entry: int
     keep: Callable[["Incoming"], None] | None = None
+    watch: Callable[[bytes], None] | None = None  # told each event of a stream, before it is handed on
 
+    headers: list[tuple[str, str]] = field(init=False)  # of the upstream's, those that a client may see
     stream: bool = False
     complete: bool = False  # the end has been seen, and it was a proper one
     chunks: list[bytes] | None = field(default_factory=list)  # None: too large to keep
@@ -51,14 +44,12 @@ class Incoming:
     _body: bytes = b""
     _usage: Usage | None = None
 
+    def __post_init__(self) -> None:
+        self.headers = to_client(self.reply.headers)
+
     @property
     def status(self) -> int:
         return self.reply.status
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """The upstream's headers that a client may see."""
-        return to_client(self.reply.headers)
 
     @property
     def length(self) -> int | None:
@@ -156,6 +147,10 @@ class Incoming:
             parts.append(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    async def whole(self, limit: int) -> bytes | None:
+        """A plain answer, which `begin` has read. None: it is an error, or a stream."""
+        return None if self.stream or self.failed else self._body
+
     def _check_json(self, content_type: str) -> None:
         if "json" not in content_type:
             raise UpstreamProtocolError("The upstream's answer is not JSON.")
@@ -198,6 +193,8 @@ class Incoming:
         run: list[bytes] = []
         for event in events:
             extra = meter.event(event) is None
+            if self.watch is not None:
+                self.watch(event)
             self._record(event)
             if not extra:
                 run.append(event)
@@ -227,15 +224,7 @@ class Incoming:
             self.chunks.append(data)
 
     async def finish(self, wait: float) -> None:
-        """Nobody reads it any more: read on, at most `wait` seconds, for a usage that is owed; then close."""
-        try:
-            if self.owes_usage:
-                with contextlib.suppress(GatewayError, TimeoutError):
-                    async with asyncio.timeout(wait):
-                        async for _ in self.pieces():
-                            pass
-        finally:
-            self.close()
+        await finish(self, wait)
 
     def close(self) -> None:
         """Let go of the upstream connection: back to the pool if it was read to its end, else cut."""

@@ -3,13 +3,16 @@
 import asyncio
 
 from gateway.errors import GatewayError, InternalError, Unavailable
-from gateway.exchange import ClientGone, ClientStalled, Exchange, Outcome
+from gateway.exchange import ClientGone, Exchange, Outcome
+from gateway.prompts import following
 from gateway.runtime import Gateway, log
+from gateway.stages.address import address
 from gateway.stages.admit import admit
 from gateway.stages.authenticate import authenticate
 from gateway.stages.deliver import deliver, refuse
 from gateway.stages.forward import forward
 from gateway.stages.lookup import ask, lookup
+from gateway.stages.own import own
 from gateway.stages.receive import receive
 from gateway.stages.reserve import reserve
 from gateway.stages.settle import settle
@@ -19,14 +22,32 @@ DRAINED = "drained"
 
 
 async def serve(gateway: Gateway, exchange: Exchange) -> None:
-    """Answer one request through `exchange.downstream`. Raises only CancelledError: the client has left."""
+    """Answer one request through `exchange.downstream`. Raises only CancelledError: the client has left.
+
+    Where it has several prompts for a model that takes one, each is an exchange.
+    """
+    prompt: Exchange | None = exchange
+    before: asyncio.Task[None] | None = None
+    while prompt is not None:
+        before = await _serve(gateway, prompt, before)
+        prompt = following(prompt, gateway.clock.monotonic(), gateway.clock.now())
+
+
+async def _serve(
+    gateway: Gateway, exchange: Exchange, before: asyncio.Task[None] | None
+) -> asyncio.Task[None]:
+    """Returns what concludes it. `before` concludes the prompt before, whose slot has to be free first."""
     gateway.telemetry.started(exchange)
     task = asyncio.current_task()
     assert task is not None
     gateway.serving.add(task)
     try:
         authenticate(gateway, exchange)
+        if before is not None:
+            await asyncio.wait((before,))
         await receive(gateway, exchange)
+        await own(gateway, exchange)
+        address(gateway, exchange)
         ask(gateway, exchange)
         await admit(gateway, exchange)
         answer = await lookup(gateway, exchange)
@@ -43,8 +64,7 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         task.uncancel()
         await refuse(exchange, Unavailable("The gateway is shutting down.", code="draining"))
     except ClientGone as gone:
-        stalled = isinstance(gone, ClientStalled)
-        exchange.outcome = Outcome.CLIENT_STALLED if stalled else Outcome.CLIENT_GONE
+        exchange.outcome = gone.outcome
     except Exception as bug:
         # The type alone: a message may carry what the client sent.
         log.error("internal error", extra={"request_id": exchange.id, "error": type(bug).__name__})
@@ -52,9 +72,12 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     finally:
         exchange.finished = gateway.clock.monotonic()
         gateway.serving.discard(task)
+        if exchange.upload is not None:
+            exchange.upload.close()
         if exchange.flight is not None:
             exchange.flight.abandon()
-        gateway.tasks.spawn(conclude(gateway, exchange), name=f"conclude {exchange.id}")
+        concluding = gateway.tasks.spawn(conclude(gateway, exchange), name=f"conclude {exchange.id}")
+    return concluding
 
 
 async def conclude(gateway: Gateway, exchange: Exchange) -> None:

@@ -14,11 +14,14 @@ from gateway.clients import ClientTable
 from gateway.exchange import Outbound, Reply
 from gateway.flights import Flights
 from gateway.learned import Learned
+from gateway.owners import Ownership
 from gateway.policy.models import KNOWN
 from gateway.policy.windows import Calendar
 from gateway.pricing.book import PriceBook
 from gateway.settings import Settings
+from gateway.sockets.ends import Socket
 from gateway.store.base import Answers, Holds
+from gateway.succession import Succession
 from gateway.telemetry import Telemetry
 from gateway.tokens import TokenCounter
 
@@ -98,6 +101,13 @@ class Upstreams(Protocol):
         """
         ...
 
+    async def connect(self, name: str, request: Outbound) -> Socket:
+        """Shake hands for a WebSocket; `request` has no body.
+
+        Raises as `open` does, and `sockets.ends.Refused` with the upstream's own answer where it is no 101.
+        """
+        ...
+
     def status(self) -> list[dict[str, Any]]:
         """What was last seen of each upstream, for the admin API."""
         ...
@@ -124,6 +134,8 @@ class Gateway:
     journal: Journal
     alerts: Alerts
     trusts_store: Callable[[], bool]  # whether it answers, and is the one whose counters are known
+    owners: Ownership
+    succession: Succession  # which model is sent for which, and which ends
     secret: bytes = field(repr=False)  # keys the cache: shared by all gateways on one store
     known_models: Collection[str] = KNOWN  # added up by name, whatever becomes of a request for one
     draining: bool = False

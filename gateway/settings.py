@@ -82,6 +82,7 @@ class Server(msgspec.Struct, forbid_unknown_fields=True):
     data: str = ""
     usage_wait: Duration = Duration(2)
     max_body: Size = Size(64 * 2**20)
+    max_upload: Size = Size(2 * 2**30)
     max_answer: Size = Size(64 * 2**20)
     header_timeout: Duration = Duration(15)
     body_timeout: Duration = Duration(30)
@@ -183,6 +184,7 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True):
     unpriced: ModelPrice | None = None
     tiers: dict[str, Factor] = {}
     tools: dict[str, Dollars] = {}
+    operations: dict[str, Dollars] = {}
 
 
 class Cache(msgspec.Struct, forbid_unknown_fields=True):
@@ -194,10 +196,23 @@ class Cache(msgspec.Struct, forbid_unknown_fields=True):
     max_memory: Size = Size(256 * 2**20)
 
 
+Identity = Literal["keep", "key", "team"]
+
+
 class Endpoints(msgspec.Struct, forbid_unknown_fields=True):
     allow: list[str] = msgspec.field(default_factory=lambda: ["inference"])
     unknown: Literal["refuse", "forward"] = "refuse"
     ownership: Literal["on", "off"] = "on"
+    safety_identifier: Identity = "keep"
+    prompt_cache_key: Identity = "keep"
+
+
+class Realtime(msgspec.Struct, forbid_unknown_fields=True):
+    """WebSockets. `exhausted`: what becomes of one whose client has reached a limit."""
+
+    exhausted: Literal["cut", "refuse"] = "cut"
+    max_session: Duration = Duration(3600)
+    idle_timeout: Duration = Duration(600)
 
 
 class Team(msgspec.Struct, forbid_unknown_fields=True):
@@ -218,6 +233,7 @@ class Key(msgspec.Struct, forbid_unknown_fields=True):
     expires: str | None = None
     cache_scope: Literal["private", "team", "all"] | None = None
     tags: dict[str, str] = {}
+    ownership: Literal["on", "off"] | None = None
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -232,5 +248,6 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     alerts: Alerts = msgspec.field(default_factory=Alerts)
     endpoints: Endpoints = msgspec.field(default_factory=Endpoints)
+    realtime: Realtime = msgspec.field(default_factory=Realtime)
     teams: list[Team] = []
     keys: list[Key] = []

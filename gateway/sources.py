@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.answer import Answer, Piece
 from gateway.flights import Flight
-from gateway.incoming import Incoming, Piece
 
 Pairs = list[tuple[str, str]]
 
 
 class Source(Protocol):
-    """What `deliver` hands to a client. `length` None: a stream."""
+    """What `deliver` hands to a client. `length` None: nobody knows it before the end."""
 
     @property
     def status(self) -> int: ...
@@ -22,6 +22,11 @@ class Source(Protocol):
 
     @property
     def length(self) -> int | None: ...
+
+    @property
+    def stream(self) -> bool:
+        """Events, handed on whole: it may be told of an error between two of them."""
+        ...
 
     @property
     def failed(self) -> bool:
@@ -47,6 +52,10 @@ class Stored:
     length: int | None
     failed: bool = False  # errors are not kept
 
+    @property
+    def stream(self) -> bool:
+        return self.length is None
+
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         for chunk in self.chunks:
             yield chunk
@@ -63,7 +72,7 @@ class Direct:
     `incoming.finish`, whatever became of the client.
     """
 
-    incoming: Incoming
+    incoming: Answer
     show_extra: bool  # the usage event, to a client who asked for it
 
     @property
@@ -77,6 +86,10 @@ class Direct:
     @property
     def length(self) -> int | None:
         return self.incoming.length
+
+    @property
+    def stream(self) -> bool:
+        return self.incoming.stream
 
     @property
     def failed(self) -> bool:

@@ -30,7 +30,7 @@ access_log = logging.getLogger("gateway.access")
 # How calls of an upstream end that is not up. An error status is an answer: whoever sent it is.
 _NO_ANSWER = frozenset({"unreachable", "timeout", "protocol_error"})
 # Codes that are no class's own. Whatever else is raised appears when it first happens.
-_MORE_REASONS = ("model_not_allowed", "address_not_allowed", "draining", "upstream_auth")
+_MORE_REASONS = ("model_not_allowed", "address_not_allowed", "draining")
 _STORE_OPERATIONS = ("reserve", "dispatch", "settle", "release", "renew", "expire", "standings", "get", "put")
 _ALERTS = ("sent", "refused", "failed")
 # A call has none of the rarer kinds, as a rule: those have no series before there is a token of them.
@@ -78,6 +78,7 @@ class Telemetry(Watches):
         on.alerts.touch(_ALERTS)
         on.inflight[("requests",)].set_function(lambda: sum(one.finished is None for one in self._live))
         on.inflight[("streams",)].set_function(lambda: sum(map(_streams, self._live)))
+        on.inflight[("sessions",)].set_function(lambda: sum(map(_is_session, self._live)))
 
     def started(self, exchange: Exchange) -> None:
         """A request has arrived. `observe` must follow."""
@@ -158,7 +159,7 @@ class Telemetry(Watches):
 
     def _count(self, exchange: Exchange, model: str, team: str) -> None:
         on, cache = self._on, exchange.cache
-        on.requests[exchange.endpoint.name, model, team, status_label(exchange.status), cache].inc()
+        on.requests[exchange.operation, model, team, status_label(exchange.status), cache].inc()
         if exchange.error is not None:
             on.rejected[(exchange.error.code,)].inc()
         # Whoever is refused before the look-up still says "bypass", and asked the cache nothing.
@@ -170,7 +171,7 @@ class Telemetry(Watches):
             on.shared_requests.inc()
 
     def _time(self, exchange: Exchange, model: str, finished: float) -> None:
-        on, endpoint = self._on, exchange.endpoint.name
+        on, endpoint = self._on, exchange.operation
         on.duration[(endpoint,)].observe(finished - exchange.started)
         if (added := overhead_seconds(exchange, finished)) is not None:
             on.overhead[(endpoint,)].observe(added)
@@ -210,6 +211,10 @@ def _log(line: dict[str, Value]) -> None:
 
 def _streams(exchange: Exchange) -> bool:
     return exchange.finished is None and exchange.facts is not None and exchange.facts.stream
+
+
+def _is_session(exchange: Exchange) -> bool:
+    return exchange.finished is None and exchange.status == 101
 
 
 def _with_heirs(error: type[GatewayError]) -> Iterator[type[GatewayError]]:

@@ -124,10 +124,14 @@ def _spent(mine: list[Row], unit: Unit) -> tuple[int, int]:
 
 
 def _counts(row: Row) -> bool:
-    """Whether something was done for it: it was answered from the cache, or an upstream was asked."""
-    if row.correction or _may_count(row):
+    """Whether something was done for it: it was answered from the cache, or an upstream was asked.
+
+    A response within a WebSocket session is no request of its own.
+    """
+    if row.correction or _may_count(row) or ("." in row.id and row.endpoint in _SESSIONS):
         return False
-    return row.cache in ("hit", "joined") or (row.upstream is not None and row.error in _ASKED)
+    asked = row.upstream is not None and row.error != "upstream_unreachable"
+    return row.cache in ("hit", "joined") or asked
 
 
 def _may_count(row: Row) -> bool:
@@ -135,7 +139,7 @@ def _may_count(row: Row) -> bool:
     return (row.status, row.settled) == (499, "none") and row.upstream not in (None, "cache")
 
 
-_ASKED = (None, "upstream_protocol_error", "upstream_timeout", "upstream_auth", "draining")
+_SESSIONS = ("realtime", "responses")
 
 
 async def _metrics_agree(gateway: Running, written: list[Row]) -> None:

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts import cut_short, fee
 from gateway.policy.ledger import SUMS, encode
+from gateway.uploads import FormUpload
 from tests import books
+from tests.arriving import Arriving
 from tests.conftest import Start
+from tests.exchanges import ended
 from tests.running import KEY, REAL_KEY, Running
 from tests.scripted import Scripted, chat, close_now, hold, sse
 from tests.scripted import json as answer_json
@@ -264,3 +268,143 @@ def _day(time: int) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(time / 1000, UTC).date().isoformat()
+
+
+# What costs a fee, and what costs nothing
+
+BATCHES = '[endpoints]\nallow = ["inference", "batches"]\nownership = "off"\n'
+FEE = BATCHES + '[prices.operations]\n"batches.create" = 0.25\n'
+BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+MADE = answer_json(200, {"id": "batch_1", "object": "batch"})
+NANO = 250_000_000
+
+
+async def _batch(gateway: Running, **how: str) -> tuple[int, str | None]:
+    async with gateway.post("/v1/batches", BATCH, **how) as answer:
+        await answer.read()
+        return answer.status, answer.headers.get("x-gateway-cost")
+
+
+async def test_each_call_costs_its_fee_and_no_tokens(start: Start, upstream: Scripted) -> None:
+    gateway = await start(FEE, limits='["$1/total", "10 tokens/total", "9 requests/total", "2 concurrent"]')
+    upstream.plan(MADE)
+    assert [await _batch(gateway) for _ in range(4)] == [(200, "0.25")] * 4
+    status, _ = await _batch(gateway)
+    assert (status, upstream.calls) == (429, 4)
+    rows = await books.agree(gateway, gateway.gateway.clients.everybody())
+    assert [(row.endpoint, row.cost, row.input, row.output) for row in rows[:4]] == [
+        ("batches.create", NANO, 0, 0)
+    ] * 4
+    assert await books.used(gateway) == [4 * NANO, 0, 4, 0]
+
+
+async def test_a_call_that_was_refused_costs_nothing_and_one_that_was_lost_its_fee(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start(FEE, limits='["$1/total"]')
+    upstream.plan(answer_json(400, {"error": {"message": "no"}}), close_now)
+    assert await _batch(gateway) == (400, "0")
+    assert (await _batch(gateway))[0] == 502
+    assert [row.cost for row in await books.rows(gateway)] == [0, NANO]
+    assert await books.used(gateway) == [NANO]
+
+
+async def test_a_fee_that_nobody_set_is_unpriced_and_never_nothing(start: Start, upstream: Scripted) -> None:
+    gateway = await start(BATCHES, limits='["5 requests/day", { limit = "$1/day", mode = "shadow" }]')
+    upstream.plan(MADE)
+    assert await _batch(gateway) == (200, None)
+    row = await books.row(gateway)
+    assert (row.cost, row.status) == (None, 200)
+    assert await books.metric(gateway, "gateway_unpriced_requests_total") == 1
+    assert await books.used(gateway) == [1, 0]
+
+
+async def test_a_fee_that_nobody_set_is_refused_where_dollars_are_limited(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start(BATCHES, limits='["$1/day"]')
+    async with gateway.post("/v1/batches", BATCH) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (400, "feature_not_priced")
+    assert "'batches.create'" in error["message"]
+    assert '[prices.operations]: "batches.create"' in error["message"]
+    assert upstream.calls == 0
+    assert (await books.row(gateway)).cost == 0
+
+
+async def test_nothing_costs_a_fee_where_nothing_costs_anything(start: Start, upstream: Scripted) -> None:
+    free = f'[[upstreams]]\nname = "ours"\nbase_url = "{upstream.base_url}"\nprices = "free"\npriority = 0\n'
+    gateway = await start(free + BATCHES, limits='["$1/day"]')
+    gateway.gateway.upstreams = _Only(gateway.gateway.upstreams, "ours")
+    upstream.plan(MADE)
+    assert await _batch(gateway) == (200, "0")
+    assert (await books.row(gateway)).cost == 0
+
+
+class _Only:
+    """Upstreams of which one is asked."""
+
+    def __init__(self, upstreams: Any, name: str) -> None:
+        self._upstreams, self._name = upstreams, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._upstreams, name)
+
+    def plan(self, model: str | None) -> list[str]:
+        return [self._name]
+
+
+async def test_a_call_whose_gateway_died_has_cost_its_fee(start: Start, upstream: Scripted) -> None:
+    gateway = await start(FEE, limits='["9 requests/total"]')
+    answered = asyncio.Event()
+    upstream.plan(hold(answered, MADE))
+    asking = asyncio.create_task(_batch(gateway))
+    await upstream.received(1)
+    await _let_leases_run_out(gateway)
+    (lease,) = await gateway.app.store.ledger.oldest(None, 9)
+    shown = json.loads(lease.row)
+    assert (shown["settled"], shown["cost"], shown.get("input", 0)) == ("lease", NANO, 0)
+    answered.set()
+    await asking
+    assert sum(row.cost or 0 for row in await books.rows(gateway)) == NANO
+
+
+@pytest.mark.parametrize("limits", ['["$1/total", "10 tokens/total"]', "[]"])
+async def test_what_is_free_is_counted_as_a_request(start: Start, upstream: Scripted, limits: str) -> None:
+    gateway = await start(BATCHES, limits=limits)
+    upstream.plan(answer_json(200, {"id": "batch_1", "object": "batch", "status": "cancelled"}))
+    async with gateway.post("/v1/batches/batch_1/cancel", b"") as answer:
+        assert answer.status in (200, 404)  # 404: nobody is known to have made it
+    row = await books.row(gateway)
+    assert (row.endpoint, row.cost, row.settled) == ("batches.cancel", 0, "none")
+    assert await books.metric(gateway, "gateway_unpriced_requests_total") == 0
+
+
+async def test_what_has_no_tokens_is_not_held_back_by_a_limit_on_tokens(
+    start: Start, upstream: Scripted
+) -> None:
+    more = FEE.replace('"batches"', '"batches", "vector_stores"')
+    gateway = await start(more, limits='["100 tokens/hour", "$1/total"]')
+    upstream.plan(chat(usage=usage(300, 300)), MADE, answer_json(200, {"id": "vs_1"}))
+    assert await _ask(gateway, model="gpt-4o-mini", max_tokens=50) == 200
+    await gateway.concluded()
+    assert await _ask(gateway, model="gpt-4o-mini", seed=2, max_tokens=50) == 429
+    assert (await _batch(gateway))[0] == 200
+    async with gateway.post("/v1/vector_stores", {"name": "many words that nobody pays for"}) as answer:
+        assert answer.status == 200
+    *_, made = await books.rows(gateway)
+    assert (made.endpoint, made.settled, made.input, made.cost) == ("vector_stores.create", "none", 0, 0)
+
+
+@pytest.mark.parametrize("passed", [True, False])
+async def test_half_an_upload_costs_no_fee(start: Start, passed: bool) -> None:
+    gateway = await start(FEE)
+    upload = FormUpload(Arriving(b"ab", b"c"), None, 1)
+    exchange = ended("batches.create", upload=upload, upstream="scripted")
+    pieces = aiter(upload)
+    assert await anext(pieces) == b"ab"
+    if passed:
+        assert await anext(pieces) == b"c"
+    assert cut_short(exchange) is not passed
+    assert fee(gateway.gateway, exchange) == (NANO if passed else 0)
+    upload.close()

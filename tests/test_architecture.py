@@ -27,6 +27,8 @@ FORBIDDEN = {
     "gateway.pricing": ["asyncio", "time", "random", "aiohttp", "redis", "hiredis", "gateway.*"],
     "gateway.ledger": ["aiohttp", "redis", "hiredis", "gateway.*"],
     "gateway.away": ["aiohttp", "redis", "hiredis", "gateway.*"],
+    "gateway.sockets": ["aiohttp", "redis", "hiredis", "gateway.web", "gateway.upstream",
+                        "gateway.store.redis", "gateway.app"],
     "gateway.commands": ["gateway.store", "gateway.web", "gateway.stages", "gateway.pipeline"],
     "gateway": ["aiohttp.web"],
 }  # fmt: skip

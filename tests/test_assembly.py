@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,7 @@ from gateway.policy.windows import Calendar
 from gateway.runtime import Clock, Tasks
 from gateway.settings import (
     Alerts,
+    Endpoints,
     Key,
     Ledger,
     ModelPrice,
@@ -156,6 +158,15 @@ async def test_a_webhook_is_told_by_whom_the_settings_name(
     await gateway.gateway.alerts.look()
     await gateway.gateway.alerts.settled()
     assert told == ["openai-team-gateway"]
+
+
+@pytest.mark.parametrize("ownership", ["on", "off"])
+def test_ownership_is_as_the_configuration_says(ownership: Literal["on", "off"]) -> None:
+    key = Key(name="a", secret="env:KEY")
+    settings = Settings(endpoints=Endpoints(ownership=ownership), keys=[key])
+    client = assembly.client_table(settings, {"KEY": "sk-gw-a"}).client("a")
+    assert client is not None
+    assert client.ownership is (ownership == "on")
 
 
 async def test_without_an_address_nobody_is_told(start: Start, stack: contextlib.AsyncExitStack) -> None:

@@ -44,6 +44,14 @@ def test_limits_add_up_and_permissions_narrow() -> None:
     assert table.find(b"t") is None
 
 
+@pytest.mark.parametrize("everybody", [True, False])
+def test_a_key_may_have_its_own_word_on_ownership(everybody: bool) -> None:
+    table = ClientTable(ownership=everybody)
+    table.replace([key("a", "s"), key("b", "t", ownership="off"), key("c", "u", ownership="on")], [])
+    found = [table.client(each) for each in "abc"]
+    assert [each.ownership for each in found if each is not None] == [everybody, False, True]
+
+
 def test_a_team_that_changes_changes_its_keys() -> None:
     table = ClientTable()
     table.replace([key("a", "s", team="t"), key("b", "r")], [])

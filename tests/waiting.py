@@ -13,6 +13,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def unmoved(count: Callable[[], int]) -> None:
+    """Wait until it has been the same for fifty turns of the loop, each with its I/O done."""
+    before, still = count(), 0
+    while still < 50:
+        await asyncio.sleep(0.001)
+        now = count()
+        before, still = now, still + 1 if now == before else 0
+
+
 async def until_answer(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
     """Ask again until the answer is the one that is wanted."""
     answer: object = None

@@ -18,28 +18,46 @@ BASE_URL = "http://127.0.0.1:8080/v1"
 @click.option(
     "--base-url",
     envvar="GATEWAY_BASE_URL",
-    default=BASE_URL,
-    show_default=True,
+    show_default=f"that of `gateway login`, or {BASE_URL}",
     help="The gateway's address.",
 )
-def chat(model: str | None, base_url: str) -> None:
+def chat(model: str | None, base_url: str | None) -> None:
     """Chat with a model through the gateway.
 
-    The key is read from GATEWAY_API_KEY. End with /exit or Ctrl-D. When the input is a pipe, each line
-    of it is a question, and the answers alone go to the standard output.
+    The key is GATEWAY_API_KEY, or what `gateway login` keeps. End with /exit or Ctrl-D. When the input is a
+    pipe, each line of it is a question, and the answers alone go to the standard output.
     """
     from gateway.commands.conversation import Conversation, default_model
 
-    key = os.environ.get("GATEWAY_API_KEY", "").strip()
-    if not key:
-        raise click.UsageError(
-            "there is no key. Set GATEWAY_API_KEY to a client key: the one of the first start, or a new one "
-            "from `gateway keys create NAME`."
-        )
-    conversation = Conversation(base_url.rstrip("/"), key, model or default_model(base_url.rstrip("/"), key))
+    address, key = _gateway(base_url.strip().rstrip("/") if base_url else "")
+    conversation = Conversation(address, key, model or default_model(address, key))
     click.secho(f"Talking to {conversation.model}. /exit ends.", dim=True, err=True)
     failures = sum(not _answer(conversation, question) for question in _questions())
     sys.exit(1 if failures and not sys.stdin.isatty() else 0)
+
+
+def _gateway(address: str) -> tuple[str, str]:
+    """Its address (empty: nobody has named it) and a key; a kept one goes to its own gateway alone."""
+    from openai_secret_manager import SecretNotFound
+    from openai_secret_manager.login import kept, kept_address
+
+    key = os.environ.get("GATEWAY_API_KEY", "").strip()
+    try:
+        if key:
+            return address or kept_address() or BASE_URL, key
+        login = kept()
+    except SecretNotFound as error:
+        raise click.ClickException(f"{error}.") from None
+    if login is None:
+        raise click.UsageError(
+            "there is no key. Run `gateway login`, or set GATEWAY_API_KEY to a client key: the one of the "
+            "first start, or a new one from `gateway keys create NAME`."
+        )
+    if address not in ("", login.api_base):
+        raise click.UsageError(
+            f"the key that is kept is for {login.api_base}. Run `gateway login`, or set GATEWAY_API_KEY."
+        )
+    return login.api_base, login.api_key
 
 
 def _answer(conversation: "Conversation", question: str) -> bool:

@@ -10,7 +10,7 @@ from gateway.commands.printing import print_fields, print_json, print_table
 if TYPE_CHECKING:
     from gateway.commands.adminapi import AdminApi
 
-_COLUMNS = ("id", "name", "team", "limits", "models", "expires")
+_COLUMNS = ("id", "name", "team", "limits", "models", "endpoints", "ownership", "expires")
 
 
 @click.group()
@@ -25,7 +25,18 @@ def keys() -> None:
 @click.option(
     "--model", "models", multiple=True, help="A model or a pattern, such as 'gpt-*'. May be repeated."
 )
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    help="A group of operations, such as 'files': these alone are open to it. May be repeated.",
+)
 @click.option("--expires", help="When it ends, such as 2030-12-31.")
+@click.option(
+    "--ownership",
+    type=click.Choice(["on", "off"]),
+    help="Whether it sees only what it, or its team, has made. Without it: as the configuration says.",
+)
 @admin_command
 def create(api: "AdminApi", as_json: bool, **given: Any) -> None:
     """Make a key and show it, this once."""

@@ -46,13 +46,12 @@ def show(
 
     Exit code 1: nobody knows. Such a model is refused where a limit in dollars holds.
     """
-    from gateway.policy.models import upstream_model
-
     settings = _settings(config)
-    sent = upstream_model(model, settings.models.aliases)
-    book, where = _book(settings, sent, upstream, provider)
     when = (at or datetime.now(UTC)).replace(tzinfo=UTC)
-    price = book.find(where, sent, round(when.timestamp() * 1000))
+    moment = round(when.timestamp() * 1000)
+    sent = _sent(settings, model, moment)
+    book, where = _book(settings, sent, upstream, provider)
+    price = book.find(where, sent, moment)
     if price is None:
         _unknown(book, where, sent, when)
     if as_json:
@@ -62,6 +61,19 @@ def show(
     if not price.free:
         _print_rates(price)
         _print_fees(price)
+
+
+def _sent(settings: "Settings", model: str, at: int) -> str:
+    """The model that a chat would be put to at `at` (ms): aliases, and what `models.retired` says."""
+    from gateway.errors import UnknownUrl
+    from gateway.policy.endpoints import find
+    from gateway.succession import Succession
+
+    chat, _ = find("POST", "/v1/chat/completions")
+    try:
+        return Succession(settings.models, ()).sent(chat, model, at)
+    except UnknownUrl as retired:
+        raise click.ClickException(retired.message) from None
 
 
 def _print_origin(price: "Price", model: str, sent: str, provider: str) -> None:

@@ -22,6 +22,12 @@ def teams() -> None:
 @click.option(
     "--model", "models", multiple=True, help="A model or a pattern, such as 'gpt-*'. May be repeated."
 )
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    help="A group of operations, such as 'files': these alone are open to it. May be repeated.",
+)
 @admin_command
 def create(api: "AdminApi", as_json: bool, **given: Any) -> None:
     """Make a team."""
@@ -41,7 +47,7 @@ def list_(api: "AdminApi", as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    print_table(("name", "limits", "models"), answer["data"])
+    print_table(("name", "limits", "models", "endpoints"), answer["data"])
 
 
 @teams.command()

@@ -9,16 +9,16 @@ from gateway.configuration.addresses import check_base_url, check_cache_url, che
 from gateway.configuration.alertchecks import check_alerts
 from gateway.configuration.awaychecks import check_away
 from gateway.configuration.complaints import Complaints
+from gateway.configuration.endpointchecks import check_endpoints
 from gateway.configuration.ledgerchecks import check_ledger
 from gateway.configuration.pricechecks import check_prices
 from gateway.configuration.secretchecks import check_secrets
 from gateway.policy.credentials import parse_network
 from gateway.policy.quota import parse_limit
-from gateway.settings import Cache, Endpoints, Key, LimitText, Models, Server, Settings, Store, Team, Upstream
+from gateway.settings import Cache, Key, LimitText, Models, Server, Settings, Store, Team, Upstream
 
 # Names stand in URLs, log lines, metric labels and store keys.
 _NAME = re.compile(r"\w[\w .@+-]{0,63}")
-_GROUPS = frozenset({"inference"})
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 _PORTS = range(2**16)  # 0: any free one
 
@@ -31,7 +31,7 @@ def check(settings: Settings, environ: Mapping[str, str], complaints: Complaints
     check_away(settings, complaints)
     _cache(settings.cache, complaints)
     _models(settings.models, complaints)
-    _endpoints(settings.endpoints, complaints)
+    check_endpoints(settings, complaints)
     _unique([upstream.name for upstream in settings.upstreams], "upstreams", complaints)
     for n, upstream in enumerate(settings.upstreams):
         _upstream(upstream, f"upstreams[{n}]", complaints)
@@ -95,22 +95,12 @@ def _cache(cache: Cache, complaints: Complaints) -> None:
 
 
 def _models(models: Models, complaints: Complaints) -> None:
-    if models.retired != "keep":
-        complaints.add("models.retired", f'"{models.retired}" is not supported', 'write "keep"')
     for name, target in models.aliases.items():
         if not name or not target:
             complaints.add("models.aliases", "a model's name in it is empty", 'write "alias" = "model"')
     for name, cap in models.output_caps.items():
         if cap < 1:
             complaints.add("models.output_caps", f"{name!r} has {cap}", "write the greatest number of tokens")
-
-
-def _endpoints(endpoints: Endpoints, complaints: Complaints) -> None:
-    _groups(endpoints.allow, "endpoints.allow", complaints)
-    if not endpoints.allow:
-        complaints.add("endpoints.allow", "nothing would be served", 'write ["inference"]')
-    if endpoints.unknown != "refuse":
-        complaints.add("endpoints.unknown", f'"{endpoints.unknown}" is not supported', 'write "refuse"')
 
 
 def _upstream(upstream: Upstream, where: str, complaints: Complaints) -> None:
@@ -133,7 +123,6 @@ def _team(team: Team, where: str, complaints: Complaints) -> None:
     _name(team.name, where, complaints)
     _limits(team.limits, f"team:{team.name}", where, complaints)
     _patterns(team.models, where, complaints)
-    _groups(team.endpoints or [], f"{where}.endpoints", complaints)
 
 
 def _key(key: Key, where: str, teams: Sequence[Team], complaints: Complaints) -> None:
@@ -142,7 +131,6 @@ def _key(key: Key, where: str, teams: Sequence[Team], complaints: Complaints) ->
         complaints.add(f"{where}.team", f"there is no team {key.team!r}", "declare it under [[teams]]")
     _limits(key.limits, f"key:{key.name}", where, complaints)
     _patterns(key.models, where, complaints)
-    _groups(key.endpoints or [], f"{where}.endpoints", complaints)
     for n, address in enumerate(key.addresses):
         try:
             parse_network(address)
@@ -186,9 +174,3 @@ def _patterns(models: Sequence[str], where: str, complaints: Complaints) -> None
     for n, pattern in enumerate(models):
         if not pattern:
             complaints.add(f"{where}.models[{n}]", "this is empty", 'write a model or a pattern: "gpt-*"')
-
-
-def _groups(groups: Sequence[str], where: str, complaints: Complaints) -> None:
-    for n, group in enumerate(groups):
-        if group not in _GROUPS:
-            complaints.add(f"{where}[{n}]", f"the group {group!r} is not supported", 'write "inference"')

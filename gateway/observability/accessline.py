@@ -18,7 +18,7 @@ def access_line(exchange: Exchange, model: str, finished: float) -> dict[str, Va
         "request_id": exchange.id,
         "key": client.id if client else None,
         "team": client.team if client else None,
-        "endpoint": exchange.endpoint.name,
+        "endpoint": exchange.operation,
         "model": model,
         "upstream": exchange.upstream,
         "status": exchange.status,

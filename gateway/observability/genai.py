@@ -15,6 +15,7 @@ _OPERATIONS = {
     "completions": "text_completion",
     "embeddings": "embeddings",
     "responses": "chat",
+    "realtime": "chat",
 }
 _PROVIDER = "openai"  # whose API every upstream speaks
 _LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")

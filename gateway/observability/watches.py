@@ -1,10 +1,11 @@
 """What others keep and Prometheus is shown: asked for at each scrape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from gateway.observability.instruments import Tally
+from gateway.observability.timeleft import TimeLeft
 
 
 class Watches:
@@ -44,6 +45,10 @@ class Watches:
     def watch_log(self, dropped: Callable[[], int]) -> None:
         """`gateway_log_dropped_total`."""
         self._tally("gateway_log_dropped", "Log lines given up because nobody took them in time.", dropped)
+
+    def watch_endings(self, time_left: Callable[[], Mapping[str, int]]) -> None:
+        """`gateway_model_time_left_seconds`, by model: few of them, and none that a client made up."""
+        self.registry.register(TimeLeft(time_left))
 
     def _gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(read)

@@ -1,13 +1,13 @@
 """When two questions are the same question, and who may share the answer."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from gateway.policy.jsonbytes import parse
+from gateway.policy.members import repeated
 
 Widest = Literal["private", "team", "all"]
 Wish = Literal["use", "refresh", "bypass"]
@@ -55,8 +55,8 @@ def canonical(endpoint: str, body: bytes, model: str) -> bytes | None:
     if silent is None or asked is None or not _repeatable(endpoint, asked, model):
         return None
     try:
-        if _repeats(body, asked):
-            return None
+        if repeated(body, asked) is not None:
+            return None  # readers differ in which of the two they believe
         question = {name: value for name, value in asked.items() if name not in silent}
         return msgspec.json.encode(question | {"model": model}, order="sorted")
     except RecursionError:  # nested so deep that it could just be read
@@ -138,24 +138,6 @@ def _only_own_tools(tools: Any) -> bool:
     return isinstance(tools, list) and all(
         isinstance(tool, dict) and tool.get("type", "function") in _OWN_TOOLS for tool in tools
     )
-
-
-def _repeats(body: bytes, asked: dict[str, Any]) -> bool:
-    """Does an object anywhere in `body` name a member twice? Readers differ in which one they believe."""
-    once = msgspec.json.encode(asked)
-    if once in (body, msgspec.json.format(body, indent=-1)):
-        return False  # nothing was dropped; this is how most clients write, and it saves the slow proof
-    try:
-        json.loads(body, object_pairs_hook=_once)
-    except ValueError:
-        return True
-    return False
-
-
-def _once(pairs: Iterable[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise ValueError("a name occurs twice")
 
 
 def _framed(parts: Sequence[bytes]) -> bytes:

@@ -95,6 +95,6 @@ def _cost(limit: Limit, models: Collection[str], demand: Demand) -> int:
     *_, model = ("", *models)
     raise NotPriced(
         f"The price of the model '{model}' is not known, and '{limit.text}' of {owner_of(limit)} limits "
-        "dollars. Ask for a model that has a price, or have whoever runs the gateway configure one for this.",
+        "dollars. Ask for a model that has one, or have whoever runs the gateway set it in [prices.models].",
         param="model",
     )

@@ -20,6 +20,14 @@ NAMES: Final = {
     "embeddings": ("prompt_tokens", None),
     "responses": ("input_tokens", "output_tokens"),
 }
+# What operations that are passed on state their usage as: `ImagesUsage`, `TranscriptTextUsageTokens`,
+# `SpeechAudioDoneEvent`, `ResponseUsage`; and, older than these, `RunCompletionUsage`.
+_PASSED: Final = (NAMES["responses"], NAMES["chat.completions"])
+# A length in seconds where there are no tokens: about so many of them go into a second of speech.
+AUDIO_TOKENS_PER_SECOND: Final = 10
+# OpenAI's $0.015 a minute at $12 per million are 1,250 tokens a minute. People read 150 words out in one, or
+# 200 tokens of text: 6.25 for each of them.
+SPOKEN_PER_TOKEN: Final = 7
 _MAX_TIER: Final = 64
 _NO_CALLS: Final[Mapping[str, int]] = MappingProxyType({})
 _WORDS: Final = (
@@ -38,7 +46,60 @@ def read_usage(
     """
     if not isinstance(stated, dict) or endpoint not in NAMES:
         return None
-    into, out = NAMES[endpoint]
+    return _usage(stated, *NAMES[endpoint], tier, calls)
+
+
+def read_passed_usage(endpoint: str, stated: Any, tier: str = "") -> Usage | None:
+    """The same of an operation whose answer is passed on, under whichever names it has.
+
+    None for one that is stated in seconds: see `seconds_of`.
+    """
+    if not isinstance(stated, dict):
+        return None
+    names = next((names for names in _PASSED if names[0] in stated), None)
+    usage = _usage(stated, *names, tier, _NO_CALLS) if names is not None else None
+    return None if usage is None else _of_kinds(endpoint, usage, stated)
+
+
+def estimated_passed(endpoint: str, input: int, output: int, tier: str = "") -> Usage:
+    """The usage of an operation that is passed on where it states none."""
+    return _of_kinds(endpoint, Usage(input, output, estimated=True, tier=tier), {})
+
+
+def unread_output(endpoint: str, input: int, worst: int) -> int | None:
+    """How many tokens came out that are no text, where no usage is stated. None: it is text, to be counted.
+
+    Of pictures nobody can say: as many as there can be. Of speech about so many as it takes to read the text
+    out.
+    """
+    if endpoint.startswith("images."):
+        return worst
+    return min(SPOKEN_PER_TOKEN * input, worst) if endpoint.startswith("audio.speech") else None
+
+
+def seconds_of(stated: Any) -> float:
+    """How many seconds of sound a `TranscriptTextUsageDuration` counts; 0 where it is none."""
+    seconds = stated.get("seconds") if isinstance(stated, dict) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return 0
+    return seconds if 0 <= seconds <= ABSURD else 0
+
+
+def _of_kinds(endpoint: str, usage: Usage, stated: dict[str, Any]) -> Usage:
+    """What no details tell apart is of the kind that the operation is about: the dearer one."""
+    if not _details(stated, "input_tokens"):
+        if endpoint.startswith("audio.trans"):
+            usage = replace(usage, input_audio=usage.input)
+        elif endpoint.startswith("images."):
+            usage = replace(usage, input_image=usage.input)
+    if endpoint.startswith("images.") and not _details(stated, "output_tokens"):
+        usage = replace(usage, output_image=usage.output)
+    return usage
+
+
+def _usage(
+    stated: dict[str, Any], into: str, out: str | None, tier: str, calls: Mapping[str, int]
+) -> Usage | None:
     asked = _count(stated.get(into))
     answered = _count(stated.get(out)) if out else 0
     if asked is None or answered is None:
@@ -124,7 +185,11 @@ def _count(value: Any) -> int | None:
 
 
 def _details(stated: dict[str, Any], whole: str | None) -> dict[str, Any]:
-    return _object(stated.get(f"{whole}_details"))
+    """Transcriptions and realtime sessions spell the name in the singular: `input_token_details`."""
+    if whole is None:
+        return {}
+    plural = stated.get(f"{whole}_details")
+    return _object(stated.get(f"{whole[:-1]}_details") if plural is None else plural)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -1,19 +1,18 @@
 """What policy must know of a request's body, read without decoding the rest."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import msgspec
 
 from gateway.errors import InvalidRequest
-from gateway.policy.endpoints import Endpoint
-from gateway.policy.members import Span, members
+from gateway.policy.bounds import MAX_TOKENS, SPEECH, choices, input_bound, max_output
+from gateway.policy.fields import Fields, invalid
+from gateway.policy.members import Span, members, once
 from gateway.policy.models import searches
+from gateway.policy.operation import Body, Charge, Endpoint
+from gateway.policy.outputs import most_of_form
 from gateway.policy.tools import billed, billed_in_items
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,8 @@ class Facts:
     `size` bytes. `tier` is the service tier asked for; `tools` are the types of tools that the upstream runs
     and bills itself (`web_search`), `max_tool_calls` the client's bound on their calls; `audio`: the answer
     may be spoken. `background`: the upstream goes on after its answer, and after its client has left.
+    `named` is the model that the body itself names: where it is not the one that is to be sent, the body is
+    changed. `input_bound` is the most input tokens that can be billed, where the body was not read whole.
     """
 
     model: str | None
@@ -43,60 +44,102 @@ class Facts:
     max_tool_calls: int | None = None
     audio: bool = False
     background: bool = False
+    named: str | None = None
+    input_bound: int | None = None
 
 
 _MAX_MODEL = 256
 _MAX_TIER = 64
-_MAX_TOKENS = 1_000_000_000
-_INTEGER = re.compile(rb"0|[1-9][0-9]{0,9}")
-_BOOLEAN = {b"true": True, b"false": False}
 
-# Which names bound one choice's tokens, by operation. Where there is none, nothing is generated.
-_BOUNDS = {
-    "chat.completions": ("max_tokens", "max_completion_tokens"),
-    "completions": ("max_tokens",),
-    "responses": ("max_output_tokens",),
-}
-# name, least, most: as OpenAI's description of its API has it.
-_CHOICES = {
-    "chat.completions": (("n", 1, 128),),
-    "completions": (("n", 1, 128), ("best_of", 0, 20)),
-}
 _STATE = {"responses": ("previous_response_id", "conversation", "prompt")}
-_MODEL_OPTIONAL = frozenset({"moderations"})
 _WITH_TOOLS = frozenset({"chat.completions", "responses"})
 
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_ANY = msgspec.json.Decoder(msgspec.Raw)
 _STRING = msgspec.json.Decoder(str)
 _STRINGS = msgspec.json.Decoder(list[str])
 
 
-def read(endpoint: Endpoint, body: bytes, engine: str | None = None) -> Facts:
-    """The facts of a body. `engine` is the model, where the path names it.
+def read(endpoint: Endpoint, body: bytes, engine: str | None = None, deployment: str | None = None) -> Facts:
+    """The facts of a JSON body. `engine` and `deployment` are the model, where the path names it.
+
+    A deployment is Azure's, and counts whatever the body says. What is neither judged nor metered passes in
+    any shape: what cannot be known of it is absent. An empty body does where none has to be.
 
     Raises InvalidRequest: `invalid_json`, `duplicate_key`, `missing_model`, `invalid_<field>`, with `param`.
     """
-    if not endpoint.body:
-        return Facts(engine, False, None, 1, 0, None, False, {})
-    fields = _Fields(body, members(body))
-    stream = endpoint.streams and bool(fields.boolean("stream"))
+    fields = _fields(endpoint, body)
+    stream = endpoint.streams and _streams(endpoint, fields)
+    named = _named(fields)
     facts = Facts(
-        model=_model(endpoint, fields, engine),
+        model=_model(endpoint, fields.spans, named, engine, deployment),
         stream=stream,
-        include_usage=_include_usage(fields) if stream else None,
-        n=_choices(endpoint, fields),
-        max_output=_max_output(endpoint, fields),
-        store=fields.boolean("store") if endpoint.streams else None,
+        include_usage=_include_usage(fields) if stream and endpoint.judged else None,
+        n=choices(endpoint, fields),
+        max_output=max_output(endpoint, fields),
+        store=fields.boolean("store") if endpoint.judged and endpoint.streams else None,
         stateful=_stateful(endpoint, fields),
         spans=fields.spans,
         size=len(body),
-        tier=_tier(fields) if endpoint.metered else None,
+        tier=_tier(fields) if endpoint.charge is Charge.USAGE else None,
         tools=_tools(endpoint, fields),
-        max_tool_calls=fields.integer("max_tool_calls", 0, _MAX_TOKENS) if _is_responses(endpoint) else None,
+        max_tool_calls=fields.integer("max_tool_calls", 0, MAX_TOKENS) if _is_responses(endpoint) else None,
         audio=_audio(fields) if endpoint.name == "chat.completions" else False,
         background=_background(endpoint, fields),
+        named=named,
+        input_bound=input_bound(endpoint, fields),
     )
     return sent_as(facts, endpoint, facts.model)
+
+
+def form_facts(
+    endpoint: Endpoint,
+    fields: Mapping[str, str],
+    size: int,
+    engine: str | None = None,
+    deployment: str | None = None,
+) -> Facts:
+    """The facts of a form of `size` bytes, of whose fields the small ones have been read.
+
+    Its `spans` are empty. Raises InvalidRequest like `read`.
+    """
+    count = {name: fields[name].encode(errors="replace") for name in ("n",) if fields.get(name)}
+    numbers = Fields(b"".join(count.values()), {name: (0, len(raw)) for name, raw in count.items()})
+    named = _checked(fields["model"]) if fields.get("model") else None
+    n = choices(endpoint, numbers)
+    metered = endpoint.charge is Charge.USAGE
+    bound, output = most_of_form(endpoint.name, fields.get("size"), fields.get("prompt", ""))
+    return Facts(
+        model=_model(endpoint, {}, named, engine, deployment),
+        stream=endpoint.streams and fields.get("stream", "").lower() in ("true", "1"),
+        include_usage=None,
+        n=n,
+        max_output=output if metered else 0,
+        store=None,
+        stateful=False,
+        spans={},
+        size=size,
+        named=named,
+        input_bound=bound if metered else 0,
+    )
+
+
+def _fields(endpoint: Endpoint, body: bytes) -> Fields:
+    if endpoint.body is Body.NONE:
+        return Fields(body, {}, strict=False)
+    strict = endpoint.judged or endpoint.charge is Charge.USAGE
+    if strict or body.lstrip(b" \t\n\r").startswith(b"{"):
+        return Fields(body, members(body), strict)
+    if body:
+        _check_syntax(body)
+    return Fields(body, {}, strict)
+
+
+def _check_syntax(body: bytes) -> None:
+    try:
+        _ANY.decode(body)
+        body.decode()
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise InvalidRequest("The body is not valid JSON.") from None
 
 
 def sent_as(facts: Facts, endpoint: Endpoint, model: str | None) -> Facts:
@@ -111,107 +154,63 @@ def sent_as(facts: Facts, endpoint: Endpoint, model: str | None) -> Facts:
     return replace(facts, max_tool_calls=1) if facts.tools == {"web_search"} else facts
 
 
-class _Fields:
-    """The top level of one body. Every method reads one field; None: it is absent or null."""
-
-    def __init__(self, body: bytes, spans: Mapping[str, Span]) -> None:
-        self.body = body
-        self.spans = spans
-
-    def raw(self, name: str) -> bytes | None:
-        span = self.spans.get(name)
-        if span is None:
-            return None
-        value = self.body[span[0] : span[1]]
-        return None if value == b"null" else value
-
-    def boolean(self, name: str) -> bool | None:
-        value = self.raw(name)
-        if value is None:
-            return None
-        if value not in _BOOLEAN:
-            raise _invalid(name, "must be true or false")
-        return _BOOLEAN[value]
-
-    def integer(self, name: str, least: int, most: int) -> int | None:
-        value = self.raw(name)
-        if value is None:
-            return None
-        if not _INTEGER.fullmatch(value) or not least <= int(value) <= most:
-            raise _invalid(name, f"must be a whole number from {least} to {most}")
-        return int(value)
-
-    def decoded(self, name: str, decode: Callable[[bytes], _T], shape: str) -> _T | None:
-        value = self.raw(name)
-        try:
-            return None if value is None else decode(value)
-        except (msgspec.MsgspecError, RecursionError):
-            raise _invalid(name, f"must be {shape}") from None
-
-
-def _invalid(name: str, complaint: str) -> InvalidRequest:
-    return InvalidRequest(f"'{name}' {complaint}.", code=f"invalid_{name}", param=name)
-
-
-def _model(endpoint: Endpoint, fields: _Fields, engine: str | None) -> str | None:
-    if "model" not in fields.spans:
-        if engine is None and endpoint.name not in _MODEL_OPTIONAL:
-            raise InvalidRequest("You must provide 'model'.", code="missing_model", param="model")
-        return None if engine is None else _checked(engine)
-    start, end = fields.spans["model"]
+def _named(fields: Fields) -> str | None:
+    """The model in the body. Of another shape it is none where unknown shapes pass."""
+    raw = fields.raw("model")
+    if raw is None or (not fields.strict and not raw.startswith(b'"')):
+        return None
     try:
-        model = _checked(msgspec.json.decode(fields.body[start:end], type=str))
+        return _checked(msgspec.json.decode(raw, type=str))
     except msgspec.ValidationError:
-        raise _invalid("model", "must be a string") from None
-    if engine is not None and engine != model:
-        raise _invalid("model", "differs from the engine that the URL names")
-    return model
+        raise invalid("model", "must be a string") from None
+
+
+def _model(
+    endpoint: Endpoint,
+    spans: Mapping[str, Span],
+    named: str | None,
+    engine: str | None,
+    deployment: str | None,
+) -> str | None:
+    if deployment is not None:
+        return _checked(deployment)
+    if endpoint.model and named is None and "model" in spans:
+        raise invalid("model", "must be a string")
+    if engine is None:
+        if named is None and endpoint.model:
+            raise InvalidRequest("You must provide 'model'.", code="missing_model", param="model")
+        return named
+    if named is not None and named != engine:
+        raise invalid("model", "differs from the engine that the URL names")
+    return _checked(engine)
 
 
 def _checked(model: str) -> str:
     if not 0 < len(model) <= _MAX_MODEL or not model.isprintable():
-        raise _invalid("model", f"must have 1 to {_MAX_MODEL} printable characters")
+        raise invalid("model", f"must have 1 to {_MAX_MODEL} printable characters")
     return model
 
 
-def _include_usage(fields: _Fields) -> bool | None:
+def _include_usage(fields: Fields) -> bool | None:
     options = fields.raw("stream_options")
     if options is None:
         return None
     if not options.startswith(b"{"):
-        raise _invalid("stream_options", "must be an object")
-    inner = _Fields(options, members(options, "stream_options."))
+        raise invalid("stream_options", "must be an object")
+    inner = Fields(options, members(options, "stream_options."))
     try:
         return inner.boolean("include_usage")
     except InvalidRequest:
-        raise _invalid("stream_options", "must have a boolean 'include_usage'") from None
+        raise invalid("stream_options", "must have a boolean 'include_usage'") from None
 
 
-def _choices(endpoint: Endpoint, fields: _Fields) -> int:
-    asked = [fields.integer(*choice) for choice in _CHOICES.get(endpoint.name, ())]
-    choices = max((count for count in asked if count is not None), default=1)
-    return max(choices, 1) * (_prompts(fields) if endpoint.name == "completions" else 1)
+def _streams(endpoint: Endpoint, fields: Fields) -> bool:
+    if endpoint.name == SPEECH:
+        return fields.text("stream_format") == "sse"
+    return bool(fields.boolean("stream"))
 
 
-def _prompts(fields: _Fields) -> int:
-    """How many prompts a completion has: each is answered with its own choices."""
-    prompt = fields.raw("prompt")
-    if prompt is None or not prompt.startswith(b"["):
-        return 1
-    items = _LIST.decode(prompt)
-    is_tokens = bool(items) and bytes(items[0])[:1] not in (b'"', b"[")
-    return 1 if is_tokens else max(len(items), 1)
-
-
-def _max_output(endpoint: Endpoint, fields: _Fields) -> int | None:
-    names = _BOUNDS.get(endpoint.name)
-    if names is None:
-        return 0
-    bounds = [fields.integer(name, 0, _MAX_TOKENS) for name in names]
-    return max((bound for bound in bounds if bound is not None), default=None)
-
-
-def _stateful(endpoint: Endpoint, fields: _Fields) -> bool:
+def _stateful(endpoint: Endpoint, fields: Fields) -> bool:
     if endpoint.name not in _STATE:
         return False
     return _background(endpoint, fields) or any(
@@ -219,7 +218,7 @@ def _stateful(endpoint: Endpoint, fields: _Fields) -> bool:
     )
 
 
-def _background(endpoint: Endpoint, fields: _Fields) -> bool:
+def _background(endpoint: Endpoint, fields: Fields) -> bool:
     return _is_responses(endpoint) and fields.raw("background") not in (None, b"false")
 
 
@@ -227,22 +226,24 @@ def _is_responses(endpoint: Endpoint) -> bool:
     return endpoint.name == "responses"
 
 
-def _tier(fields: _Fields) -> str | None:
+def _tier(fields: Fields) -> str | None:
     shape = f"a string of at most {_MAX_TIER} printable characters"
     tier = fields.decoded("service_tier", _STRING.decode, shape)
     if tier is not None and (len(tier) > _MAX_TIER or not tier.isprintable()):
-        raise _invalid("service_tier", f"must be {shape}")
+        raise invalid("service_tier", f"must be {shape}")
     return tier
 
 
-def _tools(endpoint: Endpoint, fields: _Fields) -> frozenset[str]:
+def _tools(endpoint: Endpoint, fields: Fields) -> frozenset[str]:
     if endpoint.name not in _WITH_TOOLS:
         return frozenset()
+    if (given := fields.raw("tools")) is not None:
+        once(given, "tools.")  # what is billed is what is sent
     tools = fields.decoded("tools", billed, "an array of objects, each with its type") or frozenset()
     if _is_responses(endpoint):
         return tools | billed_in_items(fields.raw("input") or b"")
     return tools if fields.raw("web_search_options") is None else tools | {"web_search"}
 
 
-def _audio(fields: _Fields) -> bool:
+def _audio(fields: Fields) -> bool:
     return "audio" in (fields.decoded("modalities", _STRINGS.decode, "an array of strings") or ())

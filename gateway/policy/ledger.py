@@ -21,9 +21,9 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `id` is the request's; with `correction` it is unique. `model` is what was asked for, `sent` what the
     upstream was asked for. `cost` None: nobody knows the price. `saved` is what a cached answer would have
     cost. `settled` says where the tokens come from: from the upstream's usage, the gateway's own count, or
-    the worst case at the end of a lease; `none`: no upstream was asked. `shadow` are the limits in shadow
-    mode that would have refused the request; `bounded`: its output had a bound. In a correction, numbers
-    are differences, and may be negative.
+    the worst case at the end of a lease; `none`: no upstream was asked, or there was nothing to count.
+    `shadow` are the limits in shadow mode that would have refused the request; `bounded`: its output had a
+    bound. In a correction, numbers are differences, and may be negative.
     """
 
     id: str

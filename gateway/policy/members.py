@@ -3,15 +3,19 @@
 The syntax of the whole document is checked at the speed of C; only the top level is then walked.
 """
 
+import json
 import re
+from typing import Any
 
 import msgspec
 
 from gateway.errors import InvalidRequest
+from gateway.policy.jsonbytes import parse
 
 Span = tuple[int, int]
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder()
 _MEMBER = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*:[ \t\n\r]*')
 _CLOSE = re.compile(rb"[ \t\n\r]*\}")
 
@@ -42,6 +46,40 @@ def members(document: bytes, within: str = "") -> dict[str, Span]:
     if spans and not _CLOSE.match(document, end):
         raise _duplicate(within + name)  # `12`, of which the last one, `1`, is the beginning
     return spans
+
+
+def once(document: bytes, within: str = "") -> None:
+    """Raises InvalidRequest where an object in this JSON names a member twice, however deep it stands."""
+    try:
+        name = repeated(document, parse(_ANY, document))
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+    if name is not None:
+        raise _duplicate(within + name)
+
+
+def repeated(document: bytes, value: Any) -> str | None:
+    """A name that an object anywhere in `document` has twice. `value` is what msgspec made of it."""
+    if msgspec.json.encode(value) in (document, msgspec.json.format(document, indent=-1)):
+        return None  # nothing was dropped; this is how most clients write, and it saves the slow proof
+    try:
+        # Numbers as floats, of which none is too long.
+        json.loads(document, object_pairs_hook=_each_once, parse_int=float)
+    except _Repeated as found:
+        return str(found)
+    return None
+
+
+class _Repeated(Exception):
+    """Its argument is the name."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = set()
+    for name, _ in pairs:
+        if name in names:
+            raise _Repeated(name)
+        names.add(name)
 
 
 def _decode(document: bytes) -> dict[str, msgspec.Raw]:

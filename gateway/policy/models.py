@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from gateway.policy.patterns import fits, matches
+from gateway.policy.retirements import TABLE
 
 _T = TypeVar("_T")
 
@@ -29,6 +30,8 @@ _OUTPUT_CAPS = {
     "gpt-5*-chat-latest": 16_384,
     "gpt-5-pro*": 272_000,
     "gpt-6*": 128_000,
+    "gpt-daybreak*": 128_000,
+    "gpt-rosalind*": 128_000,
     "gpt-oss*": 131_072,
     "chatgpt-4o-latest": 16_384,
     "codex-mini-latest": 100_000,
@@ -42,9 +45,16 @@ _OUTPUT_CAPS = {
 
 _REASONING = re.compile(r"o[1-9]|gpt-(?:[5-9]|[1-9][0-9])|gpt-daybreak|codex")
 
-# The names that OpenAI's description of its API lists: the only ones that metrics know without configuration.
-KNOWN = frozenset(
+# The names that metrics know without configuration: those that OpenAI's description of its API lists, those
+# that it has prices for, and those that it has shut down or will.
+_NAMED = frozenset(
     """
+    gpt-6.1-sol gpt-6.1-terra gpt-6-sol gpt-6-luna gpt-6-astra gpt-6-cyber gpt-6-rosalind gpt-chat-latest
+    gpt-rosalind-discovery gpt-rosalind-research gpt-5.6 gpt-5.5-cyber gpt-5.4-pro gpt-5.3 gpt-5-search-api
+    gpt-oss-120b gpt-oss-20b gpt-oss-safeguard-20b gpt-transcribe gpt-live-1 gpt-live-transcribe
+    gpt-4o-mini-transcribe-2025-12-15 gpt-audio-1.5 gpt-audio-mini gpt-realtime-1.5 gpt-realtime-2
+    gpt-realtime-2.1 gpt-realtime-2.1-mini gpt-realtime-mini gpt-realtime-translate gpt-realtime-whisper
+    gpt-image-2 gpt-image-2.5-sunburst gpt-image-2.5-flare
     gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna gpt-5.6-cyber gpt-5.5 gpt-5.5-2026-04-23 gpt-5.5-pro
     gpt-5.5-pro-2026-04-23 gpt-5.4 gpt-5.4-mini gpt-5.4-mini-2026-03-17 gpt-5.4-nano gpt-5.4-nano-2026-03-17
     gpt-5.3-chat-latest gpt-5.2 gpt-5.2-2025-12-11 gpt-5.2-chat-latest gpt-5.2-pro gpt-5.2-pro-2025-12-11
@@ -66,14 +76,9 @@ KNOWN = frozenset(
     computer-use-preview computer-use-preview-2025-03-11 gpt-daybreak-blue-latest gpt-daybreak-red-latest
     davinci-002 babbage-002 text-embedding-ada-002 text-embedding-3-small text-embedding-3-large
     omni-moderation-latest omni-moderation-2024-09-26 text-moderation-latest text-moderation-stable
-    """.split()  # noqa: SIM905 - a list of ninety strings would be a page
+    """.split()  # noqa: SIM905 - a list of a hundred strings would be a page
 )
-
-
-def upstream_model(asked: str, aliases: Mapping[str, str]) -> str:
-    """The model to send for the one asked for. What an alias leads to is not looked up again."""
-    found = best(aliases, asked)
-    return asked if found is None else found
+KNOWN = _NAMED | {name for name in TABLE if "*" not in name}
 
 
 def output_cap(model: str, overrides: Mapping[str, int]) -> int:
@@ -99,8 +104,13 @@ def best(table: Mapping[str, _T], model: str) -> _T | None:
     return table[max(patterns, key=lambda pattern: (len(pattern), pattern))] if patterns else None
 
 
+def untuned(model: str) -> str:
+    """The model that a fine-tuned one (`ft:gpt-4o:org::id`) was made of; any other is itself."""
+    return model.split(":")[1] if model.startswith("ft:") else model
+
+
 def _base(model: str) -> str:
-    return model.split(":")[1] if model.startswith("ft:") else model.rpartition("/")[2]
+    return untuned(model) if model.startswith("ft:") else model.rpartition("/")[2]
 
 
 def reasons(model: str) -> bool:

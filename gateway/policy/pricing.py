@@ -106,7 +106,7 @@ class Price:
     def _unknown(self, what: str, param: str) -> NotPriced:
         return NotPriced(
             f"It is not known what {what} with the model {self.name!r}, and a limit in dollars holds here. "
-            "Leave it out, or ask whoever runs the gateway to configure a price.",
+            "Leave it out, or have whoever runs the gateway set it under [prices.tools] or [prices.models].",
             code="feature_not_priced",
             param=param,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.policy.endpoints import Endpoint
+from gateway.policy.outputs import EDITED_IMAGE
 
 # Upper estimates, because the real number depends on sizes that only the provider sees.
 IMAGE_TOKENS = 4_096  # 8 tiles of 170 and a base of 85 make 1,445; the small models multiply their patches
@@ -56,6 +57,8 @@ class _Asked(msgspec.Struct):
     functions: Any = None
     response_format: Any = None
     text: Any = None
+    images: Any = None
+    mask: Any = None
 
 
 _DECODER = msgspec.json.Decoder(_Asked)
@@ -71,11 +74,13 @@ def read_prompt(endpoint: Endpoint, body: bytes) -> Prompt:
     try:
         asked = _DECODER.decode(body)
         reading.conversation(asked.messages)
-        reading.conversation(asked.input) if endpoint.name == "responses" else reading.content(asked.input)
+        is_conversation = endpoint.name.startswith("responses")
+        reading.conversation(asked.input) if is_conversation else reading.content(asked.input)
         for content in (asked.prompt, asked.instructions, asked.suffix, asked.prediction):
             reading.content(content)
         for schema in (asked.tools, asked.functions, asked.response_format, asked.text):
             reading.schema(schema)
+        reading.pictures(asked.images, asked.mask)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return Prompt((), len(body) // 2)
     return Prompt(tuple(reading.texts), reading.tokens)
@@ -107,6 +112,11 @@ class _Reading:
             self._part(content)
         elif content is not None:
             self.texts.append(str(content))
+
+    def pictures(self, images: Any, mask: Any) -> None:
+        """What is to be edited, named by URLs or files."""
+        count = len(images) if isinstance(images, list) else images is not None
+        self.tokens += EDITED_IMAGE * (count + (mask is not None))
 
     def schema(self, schema: Any) -> None:
         """Tools and formats: the model reads something like their JSON."""

@@ -113,7 +113,7 @@ def _shares(whole: int, parts: Iterable[int]) -> Iterator[int]:
     """Each part, as far as those before it left anything of the whole; at last what is left."""
     left = max(whole, 0)
     for part in parts:
-        taken = min(max(part, 0), left)
+        taken = min(part, left) if part > 0 else 0
         left -= taken
         yield taken
     yield left

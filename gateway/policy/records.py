@@ -201,6 +201,7 @@ class KeyRecord(msgspec.Struct, omit_defaults=True):
     tags: dict[str, str] = {}
     created: int = 0
     declared: bool = False
+    ownership: Literal["on", "off"] | None = None
 
 
 class TeamRecord(msgspec.Struct, omit_defaults=True):
@@ -227,6 +228,7 @@ class Client:
     expires: int | None = None
     cache_scope: CacheScope = "team"
     tags: Mapping[str, str] = field(default_factory=dict)
+    ownership: bool = True  # sees only what it made itself, or its team
 
     @property
     def shard(self) -> str:

@@ -1,8 +1,11 @@
 """Changes to a body that leave every other byte of it as the client sent it.
 
 `with_model` and `with_usage` are made at most once each, in either order, with the facts of the original
-body. `with_cap` comes before them: what it makes is a new original, whose facts are read again.
+body. `with_absent` may come before them, and makes a body longer. `with_cap` comes before all: what it makes
+is a new original, whose facts are read again.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -24,6 +27,19 @@ def with_cap(endpoint: str, model: str, body: bytes, facts: Facts, cap: int) -> 
     value = str(cap).encode()
     span = facts.spans.get(name)
     return _insert(body, b'"%b":%b' % (name.encode(), value)) if span is None else _replace(body, span, value)
+
+
+def with_absent(body: bytes, facts: Facts, values: Mapping[str, bytes]) -> bytes:
+    """The body, with those of these members that it does not have. A null is nothing said, and replaced.
+
+    `values` are JSON, by names that need no escapes.
+    """
+    spans = _spans(body, facts)
+    absent = [b'"%b":%b' % (name.encode(), value) for name, value in values.items() if name not in spans]
+    null = [(spans[name], value) for name, value in values.items() if name in spans]
+    for (start, end), value in sorted(null, reverse=True):
+        body = _replace(body, (start, end), value) if body[start:end] == b"null" else body
+    return _insert(body, b",".join(absent)) if absent else body
 
 
 def with_model(body: bytes, facts: Facts, model: str) -> bytes:

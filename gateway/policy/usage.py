@@ -171,12 +171,14 @@ class Meter:
             return raw
         if b"error" in raw and sse.kind(raw) == b"error":
             self.failed = True
-        if not data:
-            return raw
+        return raw if not data or self.read(data) else None
+
+    def read(self, data: bytes) -> bool:
+        """Read the data of one event, or a message that is one; whether it is the client's to see."""
         if self._endpoint in _CHUNKED:
-            return raw if self._chunk(data) else None
+            return self._chunk(data)
         self._response_event(data)
-        return raw
+        return True
 
     def _chunk(self, data: bytes) -> bool:
         """Read one chunk; whether it is the client's to see."""

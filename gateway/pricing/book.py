@@ -15,7 +15,6 @@ from gateway.settings import ModelPrice, Prices, Upstream
 LOCAL: Final = "local"  # the gateway's own model
 REMEMBERED: Final = 4096  # pairs of upstream and model: clients may invent names
 _USUAL: Final = "openai"  # whose prices hold where no provider is known: most compatible servers resell it
-_MODERATION: Final = "omni-moderation-latest"  # what OpenAI takes where no model is named
 
 # What holds from when on, in ms, the latest first.
 Timeline = tuple[tuple[int, Price], ...]
@@ -34,13 +33,20 @@ class PriceBook:
     def find(self, upstream: str, model: str | None, at: int) -> Price | None:
         """The price that holds at `at` (ms since the epoch). None: nobody knows one.
 
-        Costs about a look-up in a dict when it is asked again. No model: the upstream's own choice, which
-        only moderations leave to it.
+        Costs about a look-up in a dict when it is asked again. No model: the upstream's own choice, of which
+        nobody knows what it costs unless nothing does, or all that is unknown has a price.
         """
         for start, price in self._timeline(upstream, model):
             if at >= start:
                 return price
         return None
+
+    def fee(self, upstream: str, operation: str) -> int | None:
+        """What each call of an operation with a fixed fee costs, in nano-dollars. None: nobody knows."""
+        if self.provider(upstream) == "free":
+            return 0
+        given = self._settings.operations.get(operation)
+        return None if given is None else int(given)
 
     def provider(self, upstream: str) -> str:
         """Whose prices hold at an upstream; "free" where nothing costs anything."""
@@ -61,8 +67,9 @@ class PriceBook:
         provider = self.provider(upstream)
         if provider == "free":
             return ((0, FREE),)
-        name = model or _MODERATION
-        configured, listed = self._configured(name), self._listed(provider, name)
+        if model is None:
+            return self._unpriced()
+        configured, listed = self._configured(model), self._listed(provider, model)
         if not configured:
             return listed or self._unpriced()
         first = configured[-1][0]

@@ -1,7 +1,6 @@
 """Whose key is this, may it come from here, may it use this endpoint? Only headers are read."""
 
-from gateway.clients import check_address
-from gateway.errors import Forbidden
+from gateway.clients import check_address, check_group
 from gateway.exchange import Exchange
 from gateway.policy.credentials import presented_key
 from gateway.runtime import Gateway
@@ -16,8 +15,4 @@ def authenticate(gateway: Gateway, exchange: Exchange) -> None:
     client = gateway.clients.identify(presented, exchange.arrived)
     exchange.client = client
     check_address(client, exchange.peer)
-    if exchange.endpoint.group not in client.endpoints and "all" not in client.endpoints:
-        raise Forbidden(
-            f"This key may not use the group '{exchange.endpoint.group}', which this endpoint belongs to.",
-            code="endpoint_not_allowed",
-        )
+    check_group(client, exchange.endpoint.group)

@@ -3,14 +3,20 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from gateway.errors import StoreUnavailable, UnknownUrl, UpstreamProtocolError, UpstreamUnreachable
+from gateway.belongings import belong
+from gateway.errors import StoreUnavailable, UnknownUrl, UpstreamAuth, UpstreamUnreachable
 from gateway.exchange import Exchange, Reply
 from gateway.holding import dispatch
 from gateway.incoming import Incoming
+from gateway.passing import Passing
 from gateway.policy.entry import Entry, seal
 from gateway.runtime import Gateway
 from gateway.sources import Direct, Shared, Source
+
+_T = TypeVar("_T")
 
 
 async def forward(gateway: Gateway, exchange: Exchange) -> Source:
@@ -23,7 +29,7 @@ async def forward(gateway: Gateway, exchange: Exchange) -> Source:
     if flight is None:
         return Direct(await _call(gateway, exchange), show_extra)
     reader = flight.enter()
-    flight.launch(lambda: _call(gateway, exchange), gateway.tasks.spawn)
+    flight.launch(lambda: _judged(gateway, exchange), gateway.tasks.spawn)
     try:
         incoming = await flight.head()
     except BaseException:
@@ -32,59 +38,94 @@ async def forward(gateway: Gateway, exchange: Exchange) -> Source:
     return Shared(incoming, show_extra, flight, reader)
 
 
-async def _call(gateway: Gateway, exchange: Exchange) -> Incoming:
+async def _judged(gateway: Gateway, exchange: Exchange) -> Incoming:
+    """Only what is judged is cached, and only what is cached is shared."""
+    answer = await _call(gateway, exchange)
+    assert isinstance(answer, Incoming)
+    return answer
+
+
+async def _call(gateway: Gateway, exchange: Exchange) -> Incoming | Passing:
     began = time.perf_counter()
     try:
         reply = await _open(gateway, exchange)
-        incoming = exchange.incoming = Incoming(
-            exchange.endpoint,
-            reply,
-            max_answer=gateway.settings.server.max_answer,
-            max_entry=gateway.settings.cache.max_entry,
-            keep=(lambda answer: keep(gateway, exchange, answer)) if exchange.cache_key is not None else None,
-        )
+        answer = exchange.incoming = _answer(gateway, exchange, reply)
         try:
-            _refuse_auth_failure(reply)
-            await incoming.begin(asked_for_stream=bool(exchange.facts and exchange.facts.stream))
+            if reply.status == 401:
+                raise UpstreamAuth(reply.upstream)
+            if isinstance(answer, Incoming):
+                await answer.begin(asked_for_stream=bool(exchange.facts and exchange.facts.stream))
+            await belong(gateway, exchange, answer)
+            await _learn(gateway, exchange, answer)
         except BaseException:
-            incoming.close()
+            answer.close()
             raise
     finally:
         exchange.upstream_seconds += time.perf_counter() - began
-    return incoming
+    return answer
+
+
+async def _learn(gateway: Gateway, exchange: Exchange, answer: Incoming | Passing) -> None:
+    """The shutdown dates that a list of models states."""
+    if exchange.endpoint.path.startswith("/models") and isinstance(answer, Incoming):
+        body = await answer.whole(gateway.settings.server.max_answer)
+        if body is not None:
+            gateway.succession.learn(body)
+
+
+def _answer(gateway: Gateway, exchange: Exchange, reply: Reply) -> Incoming | Passing:
+    if not exchange.endpoint.judged:
+        return Passing(exchange.endpoint, reply)
+    return Incoming(
+        exchange.endpoint,
+        reply,
+        max_answer=gateway.settings.server.max_answer,
+        max_entry=gateway.settings.cache.max_entry,
+        keep=(lambda answer: keep(gateway, exchange, answer)) if exchange.cache_key is not None else None,
+    )
 
 
 async def _open(gateway: Gateway, exchange: Exchange) -> Reply:
-    assert exchange.outbound is not None
-    plan = gateway.upstreams.plan(exchange.sent_model)
-    failure = UpstreamUnreachable(f"No upstream is configured for the model '{exchange.sent_model}'.")
-    if not plan:
-        raise UnknownUrl(failure.message, code="model_not_found", param="model")
-    if exchange.held or exchange.endpoint.body:
+    outbound, plan = exchange.outbound, planned(gateway, exchange)
+    assert outbound is not None
+    if exchange.held or exchange.endpoint.method != "GET":
         dispatch(gateway, exchange)
         # The event loop writes at the end of a turn, to its sockets in no order: a process that is killed
         # between two writes must have told the store before it asked the upstream.
         await asyncio.sleep(0)
     exchange.dispatched = True
-    for name in plan:
-        exchange.upstream = name
-        try:
-            return await gateway.upstreams.open(name, exchange.outbound)
-        except UpstreamUnreachable as unreachable:
-            failure = unreachable
-    # Nothing was sent to any of them: nobody can have been paid.
-    exchange.dispatched = False
-    raise failure
+    try:
+        return await walk(exchange, plan, lambda name: gateway.upstreams.open(name, outbound))
+    except UpstreamUnreachable:
+        # Nothing was sent to any of them: nobody can have been paid.
+        exchange.dispatched = False
+        raise
 
 
-def _refuse_auth_failure(reply: Reply) -> None:
-    """The gateway's own key was refused: the client's key is fine, and must not be told otherwise."""
-    if reply.status == 401:
-        raise UpstreamProtocolError(
-            f"The upstream '{reply.upstream}' refused the gateway's own key. Tell whoever runs the gateway.",
-            code="upstream_auth",
-            should_retry=False,
+def planned(gateway: Gateway, exchange: Exchange) -> Sequence[str]:
+    """The upstreams to try, best first, and at least one. Raises UnknownUrl where nobody serves the model."""
+    plan = gateway.upstreams.plan(exchange.sent_model)
+    if not plan:
+        message = (
+            f"No upstream is configured for the model '{exchange.sent_model}': `models` of [[upstreams]] say "
+            "which they serve."
         )
+        raise UnknownUrl(message, code="model_not_found", param="model")
+    return plan
+
+
+async def walk(exchange: Exchange, plan: Sequence[str], ask: Callable[[str], Awaitable[_T]]) -> _T:
+    """What the first of them answers to which anything can be sent. Sets `upstream`.
+
+    Raises what `ask` does; UpstreamUnreachable when nothing could be sent to any.
+    """
+    *others, last = plan
+    for name in others:
+        exchange.upstream = name
+        with contextlib.suppress(UpstreamUnreachable):
+            return await ask(name)
+    exchange.upstream = last
+    return await ask(last)
 
 
 def keep(gateway: Gateway, exchange: Exchange, answer: Incoming) -> None:

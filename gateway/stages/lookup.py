@@ -44,8 +44,13 @@ def _key(gateway: Gateway, exchange: Exchange) -> bytes | None:
         upstreams=gateway.upstreams.plan(exchange.sent_model),
         endpoint=exchange.endpoint.name,
         question=question,
-        vary=list(_said(exchange, *VARY).items()),
+        vary=[*_said(exchange, *VARY).items(), *_query(exchange)],
     )
+
+
+def _query(exchange: Exchange) -> list[tuple[str, str]]:
+    query = exchange.outbound.query if exchange.outbound is not None else ""
+    return [("?", query)] if query else []
 
 
 def _said(exchange: Exchange, *names: str) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from gateway.accounts import worst_cost, worst_output
+from gateway.accounts import metered, worst_cost, worst_fee, worst_output
 from gateway.errors import NotPriced
 from gateway.exchange import Exchange
 from gateway.holding import hold
+from gateway.policy.endpoints import Charge
 from gateway.policy.facts import Facts
 from gateway.policy.quota import Demand, claims_to_answer
 from gateway.policy.records import Client, Unit
@@ -21,8 +22,13 @@ async def reserve(gateway: Gateway, exchange: Exchange) -> None:
     """
     client, facts = exchange.client, exchange.facts
     assert client is not None
-    if facts is None:
-        return
+    if exchange.endpoint.charge is Charge.FEE:
+        await _reserve_fee(gateway, exchange, client)
+    elif facts is not None and metered(exchange):
+        await _reserve_tokens(gateway, exchange, client, facts)
+
+
+async def _reserve_tokens(gateway: Gateway, exchange: Exchange, client: Client, facts: Facts) -> None:
     exchange.worst_output = worst_output(gateway, exchange)
     if not any(limit.unit in _SPENT for limit in client.limits):
         return
@@ -35,8 +41,33 @@ async def reserve(gateway: Gateway, exchange: Exchange) -> None:
     try:
         claims = claims_to_answer(client, exchange.models, _demand(gateway, exchange, client, facts, tokens))
     except NotPriced as error:
-        raise unpriced or error from None
+        raise unpriced or _unnamed(exchange) or error from None
     await hold(gateway, exchange, "reserve", claims)
+
+
+async def _reserve_fee(gateway: Gateway, exchange: Exchange, client: Client) -> None:
+    """A call that costs the same whatever is in it has no tokens, and asks no limit for any."""
+    exchange.worst = worst_fee(gateway, exchange)
+    try:
+        claims = claims_to_answer(client, exchange.models, Demand(0, exchange.worst, bounded=True))
+    except NotPriced:
+        name = exchange.endpoint.name
+        raise NotPriced(
+            f"It is not known what a call of '{name}' costs, and a limit in dollars holds here. Whoever "
+            f'runs the gateway sets it under [prices.operations]: "{name}" = DOLLARS.',
+            code="feature_not_priced",
+        ) from None
+    await hold(gateway, exchange, "reserve", [claim for claim in claims if claim.amount])
+
+
+def _unnamed(exchange: Exchange) -> NotPriced | None:
+    if exchange.models:
+        return None
+    return NotPriced(
+        "This request leaves the model to the upstream, so that its price is not known, and a limit in "
+        "dollars holds here. Name the model, or have whoever runs the gateway set prices.unpriced.",
+        param="model",
+    )
 
 
 def _demand(gateway: Gateway, exchange: Exchange, client: Client, facts: Facts, tokens: int) -> Demand:

@@ -1,9 +1,11 @@
 """True up the hold and write its row, once. Off the client's time, out of reach of its cancellation."""
 
 from gateway import holding
-from gateway.accounts import billed, cost, record
+from gateway.accounts import billed, cost, cut_short, fee, metered, record
+from gateway.answer import Answer
 from gateway.exchange import Exchange
-from gateway.incoming import Incoming
+from gateway.policy.counts import unread_output
+from gateway.policy.endpoints import Charge
 from gateway.policy.records import Unit, Usage
 from gateway.runtime import Gateway
 
@@ -38,9 +40,11 @@ async def settle(gateway: Gateway, exchange: Exchange) -> None:
 
 def _price(gateway: Gateway, exchange: Exchange) -> None:
     exchange.cost = 0
-    if exchange.dispatched and exchange.usage is not None:
+    if exchange.dispatched and exchange.endpoint.charge is Charge.FEE:
+        exchange.cost = fee(gateway, exchange)
+    elif exchange.dispatched and exchange.usage is not None:
         exchange.cost = cost(gateway, exchange, exchange.usage, exchange.upstream)
-        exchange.priced = exchange.cost is not None
+    exchange.priced = exchange.cost is not None
     joined = exchange.joined
     if joined is not None and joined.usage is not None:
         exchange.saved = cost(gateway, exchange, joined.usage, joined.reply.upstream) or 0
@@ -70,22 +74,23 @@ async def _measured(gateway: Gateway, exchange: Exchange) -> Usage | None:
             return billed(exchange, incoming.usage)
     if incoming is not None and incoming.status >= 400:
         return None
-    if exchange.facts is None:
+    if exchange.facts is None or not metered(exchange) or cut_short(exchange):
         return None
     tokens = await gateway.tokens.input_of(exchange)
     if exchange.facts.background:
         return billed(exchange, Usage(input=tokens, output=exchange.worst_output, estimated=True))
     if incoming is None:
         return billed(exchange, Usage(input=tokens, estimated=True))
-    return billed(exchange, incoming.estimate(tokens, await _counted(gateway, exchange, incoming)))
+    output = unread_output(exchange.endpoint.name, tokens, exchange.worst_output)
+    if output is None:
+        output = await _counted(gateway, exchange, incoming)
+    return billed(exchange, incoming.estimate(tokens, output))
 
 
-async def _counted(gateway: Gateway, exchange: Exchange, incoming: Incoming) -> int:
+async def _counted(gateway: Gateway, exchange: Exchange, incoming: Answer) -> int:
     """Output tokens, rounded up. No more than the client allowed for: the rest is our tokenizer's error."""
-    texts, facts = incoming.output_texts, exchange.facts
-    counted = await gateway.tokens.count(texts, exchange.sent_model)
-    kept = sum(len(text.encode(errors="replace")) for text in texts)
-    tokens = -(-counted * incoming.output_bytes // kept) if kept else 0
+    texts, size, facts = incoming.output_texts, incoming.output_bytes, exchange.facts
+    tokens = await gateway.tokens.output_of(texts, size, exchange.sent_model)
     if facts is None or facts.max_output is None:
         return tokens
     return min(tokens, facts.n * facts.max_output)

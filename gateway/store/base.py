@@ -233,6 +233,23 @@ class Marks(Protocol):
     async def unmark(self, name: str) -> None: ...
 
 
+class Owners(Protocol):
+    """Who made the objects that an upstream keeps.
+
+    Ids are as OpenAI gives them, owners as `policy.ownership.owner_of` names them.
+    """
+
+    async def owners(self, ids: Sequence[str]) -> list[str | None]:
+        """The owner of each, in order; None: nobody that the gateway knows of."""
+        ...
+
+    async def record(self, owner: str, ids: Sequence[str], ttl: int) -> None:
+        """From now on, for `ttl` ms (0: for ever). An id that has an owner already keeps it."""
+        ...
+
+    async def forget(self, ids: Sequence[str]) -> None: ...
+
+
 class Store(Protocol):
     """All of them together, and what operations asks of them."""
 
@@ -250,6 +267,9 @@ class Store(Protocol):
 
     @property
     def marks(self) -> Marks: ...
+
+    @property
+    def owners(self) -> Owners: ...
 
     async def epoch(self, fresh: str = "") -> str:
         """Who this store is: what is kept, or else `fresh`, kept from now on. Empty: it has no name."""

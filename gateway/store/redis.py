@@ -16,6 +16,7 @@ from gateway.store.keyspace import ENTRY, KEYS, Keyspace
 from gateway.store.ledger import RedisLedger
 from gateway.store.link import Connection, Greet, Link, Spawn, nothing, open_all
 from gateway.store.marks import RedisMarks
+from gateway.store.owners import RedisOwners
 from gateway.store.scripts import Runner
 from gateway.store.sentinel import Sentinels
 from gateway.store.wire import ReplyError, Wire
@@ -50,6 +51,7 @@ class RedisStore:
         self.ledger = RedisLedger(runner, keyspace.bases[0], max_age)
         self.keys = RedisKeys(runner, link)
         self.marks = RedisMarks(runner)
+        self.owners = RedisOwners(runner)
         if cache is None:
             self.answers = RedisAnswers(runner, max_memory)
         else:

@@ -47,6 +47,10 @@ UPGRADED = broken("upgrade", "answered with an upgrade that nobody asked for")
 # Followed, a redirect would carry the prompt, and with it perhaps the key, to a host that nobody configured.
 REDIRECTED = broken("redirect", "redirects elsewhere, and that is not followed", code="upstream_redirect")
 
+UNCHANGED = broken("unchanged", "answered that nothing has changed, and nobody had asked for that")
+
+GARBAGE = broken("garbage", "sent something that is no HTTP answer")
+
 # In each table the first row whose exception fits is the one. These happen before anything is sent.
 CONNECTING: tuple[tuple[type[Exception], Failure], ...] = (
     (aiohttp.ConnectionTimeoutError, CONNECT_TIMEOUT),
@@ -62,10 +66,10 @@ CONNECTING: tuple[tuple[type[Exception], Failure], ...] = (
 # can: mostly this is a kept connection that the upstream closed in the very moment of its reuse.
 NO_HEAD: tuple[tuple[type[Exception], Failure], ...] = (
     (asyncio.TimeoutError, SILENT),
-    (aiohttp.ClientResponseError, broken("garbage", "sent something that is no HTTP answer")),
+    (aiohttp.ClientResponseError, GARBAGE),
     (aiohttp.ClientConnectionError, broken("disconnected", "closed the connection without an answer", True)),
     (OSError, broken("disconnected", "closed the connection without an answer", True)),
-    (Exception, broken("garbage", "sent something that is no HTTP answer")),
+    (Exception, GARBAGE),
 )
 
 IN_BODY: tuple[tuple[type[Exception], Failure], ...] = (
@@ -84,10 +88,18 @@ def while_opening(error: Exception, begun: bool) -> Failure:
     return first_of(NO_HEAD, error)
 
 
-def of_status(status: int) -> Failure | None:
-    """The failure in a head that is well-formed but no answer."""
+def of_status(status: int, *, conditional: bool = False) -> Failure | None:
+    """The failure in a head that is well-formed but no answer.
+
+    `conditional`: it was asked whether something has changed. That is what 304 answers, which is no redirect
+    (RFC 9110 section 15.4.5).
+    """
     if status == 101:
         return UPGRADED
+    if not 200 <= status < 600:  # RFC 9110 section 15: the first digit is one of five
+        return GARBAGE
+    if status == 304:
+        return None if conditional else UNCHANGED
     return REDIRECTED if 300 <= status < 400 else None
 
 

@@ -8,6 +8,8 @@ import aiohttp
 
 from gateway.upstream import failures
 from gateway.upstream.failures import Failure
+from gateway.upstream.relay import Relay
+from gateway.upstream.sending import Sending
 
 
 class ReplyBody:
@@ -27,11 +29,13 @@ class ReplyBody:
         upstream: str,
         idle: float,
         conclude: Callable[[Failure | None], None],
+        sending: Sending | Relay | None = None,
     ) -> None:
         self._response = response
         self._upstream = upstream
         self._idle = idle
         self._conclude = conclude
+        self._sending = sending
         self._loop = asyncio.get_running_loop()
         self._waiting: float | None = None  # since when, in loop time
         self._stalled = False
@@ -48,6 +52,9 @@ class ReplyBody:
         try:
             data = await self._response.content.readany()
         except Exception as error:
+            if self._sending is not None and self._sending.error is not None:
+                self._end(None)
+                raise self._sending.error from None
             failure: Failure | None = failures.STALLED if self._stalled else failures.while_reading(error)
         except BaseException:
             self._waiting = None  # cancelled: whoever let it be read decides about the rest

@@ -1,5 +1,7 @@
 """A request's body on its way out."""
 
+import asyncio
+
 from aiohttp import Payload
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_exceptions import ClientConnectionResetError
@@ -12,18 +14,18 @@ class Sending(Payload):
     """Bytes that know whether any of them, or of the head before them, has left.
 
     aiohttp holds the head back until the body's first write, so `begun` is exact: False is the proof, which
-    RFC 9110 section 9.2.2 asks for, that the request cannot have been acted upon.
+    RFC 9110 section 9.2.2 asks for, that the request cannot have been acted upon. `error` is what kept the
+    client from handing over the body: nothing, where it is here already.
     """
 
     def __init__(self, body: bytes) -> None:
         super().__init__(body, content_type="application/json")
         self._size = len(body)
         self.begun = False
+        self.error: Exception | None = None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        transport = writer.transport
-        if transport is None or transport.is_closing():
-            raise ClientConnectionResetError("the connection ended before anything was sent")
+        transport = alive(writer)
         self.begun = True
         body = memoryview(self._value)
         try:
@@ -38,3 +40,11 @@ class Sending(Payload):
 
     def __repr__(self) -> str:
         return f"<Sending {self._size} bytes, {'begun' if self.begun else 'not begun'}>"
+
+
+def alive(writer: AbstractStreamWriter) -> asyncio.WriteTransport:
+    """The connection, if it is one still: what is written to a closing one is silently dropped."""
+    transport = writer.transport
+    if transport is None or transport.is_closing():
+        raise ClientConnectionResetError("the connection ended before anything was sent")
+    return transport

@@ -10,6 +10,7 @@ from functools import lru_cache
 from yarl import URL
 
 from gateway.errors import UnknownUrl
+from gateway.policy.queries import VALID
 
 # RFC 3986 section 3.3 and 3.4: what a path and a query are made of. No space, no backslash, no control
 # character.
@@ -37,9 +38,21 @@ def base_url(text: str) -> URL:
     return url
 
 
+def target(base: URL, path: str, query: str = "") -> URL:
+    """The URL of `path` below `base`, exactly as written, and so is `query` (without its question mark).
+
+    Raises `UnknownUrl` rather than leave the base.
+    """
+    url = _below(base, path)
+    if not query:
+        return url
+    if "?" in path or not VALID.fullmatch(query):
+        raise UnknownUrl("The query cannot be sent to an upstream as it is written.")
+    return URL(f"{url}?{query}", encoded=True)
+
+
 @lru_cache(maxsize=1024)
-def target(base: URL, path: str) -> URL:
-    """The URL of `path` below `base`, exactly as written. Raises `UnknownUrl` rather than leave the base."""
+def _below(base: URL, path: str) -> URL:
     if not PATH.fullmatch(path) or DOT_SEGMENT.search(path):
         raise UnknownUrl("The path cannot be sent to an upstream as it is written.")
     url = URL(f"{base}{path}", encoded=True)

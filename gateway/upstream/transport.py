@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -11,12 +12,16 @@ from gateway.errors import UpstreamUnreachable
 from gateway.exchange import Outbound, Reply
 from gateway.policy import routing
 from gateway.settings import Upstream
-from gateway.upstream import failures
+from gateway.sockets.ends import Refused
+from gateway.upstream import failures, websocket
 from gateway.upstream.failures import Failure
+from gateway.upstream.pool import Pool
+from gateway.upstream.relay import Relay
 from gateway.upstream.response import ReplyBody
 from gateway.upstream.secrets import NO_SECRET, Secret
 from gateway.upstream.sending import Sending
 from gateway.upstream.target import base_url, target
+from gateway.upstream.websocket import UpstreamSocket
 
 # Shorter than the 5 s after which llama.cpp, uvicorn and Node close an idle connection: a POST that meets a
 # closing connection cannot be sent again (see `failures.NO_HEAD`), so we let go first. A fresh TLS
@@ -90,18 +95,18 @@ class Transport:
         on_outcome: Callable[[str, str], None],
     ) -> None:
         self._providers = {one.name: Provider(one, secrets.get(one.name, NO_SECRET)) for one in upstreams}
-        self._routes = tuple(
+        routes = tuple(
             routing.Route(name=one.name, models=tuple(one.models), priority=one.priority, weight=one.weight)
             for one in upstreams
         )
+        self._plan = lru_cache(maxsize=1024)(partial(routing.plan, routes))  # each request asks four times
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Make the pool. Nothing is connected yet."""
         self._session = aiohttp.ClientSession(
-            # No limit: streams are long, and the 101st would wait behind a hundred of them in silence.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE),
+            connector=Pool(keepalive=KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=READ_BUFFER,
@@ -115,7 +120,7 @@ class Transport:
             self._session = None
 
     def plan(self, model: str | None) -> Sequence[str]:
-        return routing.plan(self._routes, model)
+        return self._plan(model)
 
     def status(self) -> list[dict[str, Any]]:
         """Each upstream as the admin API shows it, in the order of the configuration."""
@@ -126,12 +131,13 @@ class Transport:
         provider = self._providers[name]
         if self._session is None:
             raise UpstreamUnreachable("The connections to the upstreams are closed.")
-        url = target(provider.base, request.path)
+        url = target(provider.base, request.path, request.query)
+        body = outgoing(request, provider)
         provider.in_flight += 1
         try:
-            answer = await ask(self._session, provider, url, request)
+            answer = await ask(self._session, provider, url, request, body)
         except BaseException:
-            provider.in_flight -= 1  # cancelled: aiohttp has closed the connection
+            provider.in_flight -= 1  # cancelled, or the client's body failed: the connection is closed
             raise
         if isinstance(answer, Failure):
             self._conclude(provider, answer.outcome, answer)
@@ -140,8 +146,39 @@ class Transport:
         def conclude(failure: Failure | None) -> None:
             self._conclude(provider, failure.outcome if failure else outcome_of(answer.status), failure)
 
-        body = ReplyBody(answer, name, provider.idle, conclude)
-        return Reply(status=answer.status, headers=answer.headers, body=body, close=body.close, upstream=name)
+        reply = ReplyBody(answer, name, provider.idle, conclude, body)
+        return Reply(
+            status=answer.status, headers=answer.headers, body=reply, close=reply.close, upstream=name
+        )
+
+    async def connect(self, name: str, request: Outbound) -> UpstreamSocket:
+        """Open a WebSocket. See `runtime.Upstreams.connect`."""
+        provider = self._providers[name]
+        if self._session is None or self._session.connector is None:
+            raise UpstreamUnreachable("The connections to the upstreams are closed.")
+        provider.in_flight += 1
+
+        def conclude(failure: Failure | None) -> None:
+            self._conclude(provider, failure.outcome if failure else "ok", failure)
+
+        try:
+            opened = await websocket.connect(
+                self._session.connector,
+                target(provider.base, request.path, request.query),
+                provider.headers(request),
+                provider.first_byte,
+                conclude,
+            )
+        except Refused as refused:
+            self._conclude(provider, outcome_of(refused.status), None)
+            raise
+        except BaseException:
+            provider.in_flight -= 1
+            raise
+        if isinstance(opened, Failure):
+            conclude(opened)
+            raise opened.of(name)
+        return opened
 
     def _conclude(self, provider: Provider, outcome: str, failure: Failure | None) -> None:
         provider.in_flight -= 1
@@ -150,25 +187,40 @@ class Transport:
         self._on_outcome(provider.name, outcome)
 
 
+def outgoing(request: Outbound, provider: Provider) -> Sending | Relay | None:
+    if isinstance(request.body, bytes):
+        return Sending(request.body) if request.body else None
+    return Relay(request.body, provider.first_byte) if request.body.length != 0 else None
+
+
 async def ask(
-    session: aiohttp.ClientSession, provider: Provider, url: URL, request: Outbound
+    session: aiohttp.ClientSession,
+    provider: Provider,
+    url: URL,
+    request: Outbound,
+    body: Sending | Relay | None,
 ) -> aiohttp.ClientResponse | Failure:
     """Send the request; its answer with the body unread, or why there is none.
 
     A kept connection may turn out dead before the first byte is written. That is the one failure after which
     the same upstream is asked again, once, on another connection.
     """
-    answer = await attempt(session, provider, url, request)
-    return await attempt(session, provider, url, request) if answer is failures.NOT_SENT else answer
+    answer = await attempt(session, provider, url, request, body)
+    return await attempt(session, provider, url, request, body) if answer is failures.NOT_SENT else answer
 
 
 async def attempt(
-    session: aiohttp.ClientSession, provider: Provider, url: URL, request: Outbound
+    session: aiohttp.ClientSession,
+    provider: Provider,
+    url: URL,
+    request: Outbound,
+    body: Sending | Relay | None,
 ) -> aiohttp.ClientResponse | Failure:
-    body = Sending(request.body) if request.body else None
+    relay = body if isinstance(body, Relay) else None
     try:
-        # Round the whole of it: an upstream that takes the request byte by byte is as silent as any.
-        async with asyncio.timeout(provider.first_byte):
+        # Round the whole of it: an upstream that takes the request byte by byte is as silent as any. But what
+        # comes from the client as it goes out may take as long as the client does: a relay has its own watch.
+        async with asyncio.timeout(None if relay else provider.first_byte):
             response = await session.request(
                 request.method,
                 url,
@@ -178,12 +230,24 @@ async def attempt(
                 timeout=provider.connecting,
             )
     except Exception as error:
+        if relay is not None and relay.error is not None:
+            raise relay.error from None
+        if relay is not None and relay.silent:
+            return failures.SILENT
         return failures.while_opening(error, begun=body is None or body.begun)
-    failure = failures.of_status(response.status)
+    finally:
+        if relay is not None:
+            relay.unwatch()
+    failure = failures.of_status(response.status, conditional=is_conditional(request))
     if failure is None:
         return response
     response.close()
     return failure
+
+
+def is_conditional(request: Outbound) -> bool:
+    """Is it asked for only if it has changed (RFC 9110 section 13.1)?"""
+    return any(name.lower() in ("if-none-match", "if-modified-since") for name, _ in request.headers)
 
 
 def outcome_of(status: int) -> str:

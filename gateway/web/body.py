@@ -2,27 +2,28 @@
 
 import asyncio
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from gateway.errors import BadFraming, InvalidRequest, RequestTimeout, RequestTooLarge
-from gateway.exchange import ClientGone
-from gateway.web import wire
-from gateway.web.framing import expects_continue
-
-# Bytes that buy a second more of patience: a slow line gets its large body through, a trickle does not.
-_SLOWEST = 16 * 1024
+from gateway.exchange import Upload
+from gateway.web.reading import SLOWEST, begin, check_head, in_words, too_large
+from gateway.web.upload import RequestUpload
 
 
 class RequestBody:
-    """Reading starts when `read` is called, and only then is a `100 Continue` sent: who is refused before
-    never sends the body."""
+    """Reading starts when it is asked for, and only then is a `100 Continue` sent: who is refused before
+    never sends the body. It is read either whole or as it arrives, and once."""
 
-    __slots__ = ("_limit", "_patience", "_request")
+    __slots__ = ("_limit", "_patience", "_request", "_upload_limit")
 
-    def __init__(self, request: web.BaseRequest, limit: int, patience: float) -> None:
+    def __init__(
+        self, request: web.BaseRequest, limit: int, patience: float, upload_limit: int | None = None
+    ) -> None:
         self._request = request
-        self._limit = limit  # bytes
+        self._limit = limit  # bytes, of a body that is read whole
         self._patience = patience  # seconds
+        self._upload_limit = (
+            limit if upload_limit is None else upload_limit
+        )  # bytes, of one that is passed on
 
     async def read(self) -> bytes:
         """The whole body.
@@ -30,35 +31,22 @@ class RequestBody:
         Raises InvalidRequest for a compressed one, RequestTooLarge as soon as that is known, RequestTimeout,
         BadFraming when its chunks are malformed, ClientGone.
         """
-        self._check_head()
+        check_head(self._request, self._limit)
         content = self._request.content
-        try:
-            if content.is_eof():
-                return self._within_limit(content.read_nowait())
-            if expects_continue(self._request):
-                self._invite()
+        if content.is_eof() and content.exception() is None:
+            return self._within_limit(content.read_nowait())
+        with in_words():
+            begin(self._request)
             return await self._collect()
-        except TimeoutError:
-            raise RequestTimeout("The request's body did not arrive in time.") from None
-        except web.RequestPayloadError:
-            raise BadFraming("The request's body is malformed.") from None
-        except ConnectionError:
-            raise ClientGone from None
 
-    def _check_head(self) -> None:
-        encoding = self._request.headers.get(hdrs.CONTENT_ENCODING, "identity")
-        if encoding.strip().lower() not in ("identity", ""):
-            raise InvalidRequest(
-                "Compressed request bodies are not supported.", code="unsupported_content_encoding"
-            )
-        if (self._request.content_length or 0) > self._limit:
-            raise self._too_large()
+    def stream(self) -> Upload:
+        """The body as it arrives; it begins to be read with the first piece that is asked for.
 
-    def _invite(self) -> None:
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            raise ClientGone
-        transport.write(wire.CONTINUE)
+        Raises InvalidRequest for a compressed one and RequestTooLarge by its Content-Length. Reading it
+        raises what `read` does, and RequestTimeout also for a client that is silent for too long.
+        """
+        check_head(self._request, self._upload_limit)
+        return RequestUpload(self._request, self._upload_limit, self._patience)
 
     async def _collect(self) -> bytes:
         parts: list[bytes] = []
@@ -69,14 +57,11 @@ class RequestBody:
                 parts.append(part)
                 size += len(part)
                 if size > self._limit:
-                    raise self._too_large()
-                deadline.reschedule(began + self._patience + size / _SLOWEST)
+                    raise too_large(self._limit)
+                deadline.reschedule(began + self._patience + size / SLOWEST)
         return b"".join(parts)
 
     def _within_limit(self, data: bytes) -> bytes:
         if len(data) > self._limit:
-            raise self._too_large()
+            raise too_large(self._limit)
         return data
-
-    def _too_large(self) -> RequestTooLarge:
-        return RequestTooLarge(f"The request's body is larger than {self._limit} bytes.")

@@ -38,6 +38,11 @@ class Call:
         """The query's names and values, decoded, in order."""
         return list(self.request.query.items())
 
+    @property
+    def raw_query(self) -> str:
+        """The query as it came on the wire, without its question mark."""
+        return self.request.raw_path.partition("?")[2]
+
     def header_values(self, name: str) -> Sequence[str]:
         """Every value of a header, in order; names in any case."""
         return self.request.headers.getall(name, ())

@@ -11,7 +11,8 @@ from aiohttp.http import HttpVersion10
 
 from gateway.exchange import ClientGone, ClientStalled, Headers
 from gateway.web import wire
-from gateway.web.connection import CLOSED, KEPT, Connection, Sent
+from gateway.web.connection import Connection
+from gateway.web.sent import CLOSED, KEPT, Sent
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -76,7 +77,9 @@ class HttpDownstream:
         if not data or self._silent:
             return
         if self._owed is not None:
-            self._owed -= len(data)
+            data = self._promised(data)
+            if not data:
+                return
             data = self._held + data if self._held else data
             self._held = b""
         elif self._chunked:
@@ -84,6 +87,15 @@ class HttpDownstream:
         self._send(data)
         if self._connection.writing_paused:
             await self._room()
+
+    def _promised(self, data: bytes) -> bytes:
+        """What of it still belongs to the body: more would be taken for the next response."""
+        assert self._owed is not None
+        if len(data) > self._owed:
+            self._keep = False
+            data = data[: self._owed]
+        self._owed -= len(data)
+        return data
 
     async def finish(self) -> None:
         if self._owed:

@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.errors import InvalidRequest
 from gateway.policy.credentials import parse_network
-from gateway.policy.endpoints import TABLE
+from gateway.policy.endpoints import ALL, GROUPS
+from gateway.policy.members import members, once
 from gateway.policy.quota import parse_limits
 from gateway.settings import LimitText
 from gateway.web.call import Call
@@ -19,9 +20,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Pattern = Annotated[str, Meta(min_length=1, max_length=256)]
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Scope = Literal["private", "team", "all"]
+Ownership = Literal["on", "off"]
 
 _NAME = re.compile(r"\w[\w .@+\-]*")
-_GROUPS = frozenset(endpoint.group for endpoint in TABLE) | {"all"}
+_GROUPS = GROUPS | {ALL}
 _MAX_SECONDS = 10**11  # the year 5138: beyond it somebody wrote milliseconds
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -37,6 +39,7 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     expires: str | int | None = None
     cache_scope: Scope | None = None
     tags: dict[Label, Label] = {}
+    ownership: Ownership | None = None
 
 
 class KeyChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,6 +53,7 @@ class KeyChange(msgspec.Struct, forbid_unknown_fields=True):
     expires: str | int | UnsetType | None = UNSET
     cache_scope: Scope | UnsetType | None = UNSET
     tags: dict[Label, Label] | UnsetType = UNSET
+    ownership: Ownership | UnsetType | None = UNSET
 
 
 class NewTeam(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,6 +78,9 @@ async def read(call: Call, kind: type[T], *, empty: T | None = None) -> T:
     if not body and empty is not None:
         return empty
     try:
+        if body.lstrip()[:1] == b"{":
+            members(body)
+            once(body)
         given = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise not_valid(error) from None

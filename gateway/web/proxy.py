@@ -4,8 +4,10 @@ from gateway.errors import Unavailable
 from gateway.exchange import Exchange
 from gateway.pipeline import serve
 from gateway.policy.endpoints import find
+from gateway.policy.websocket import is_offered
 from gateway.runtime import Gateway
 from gateway.web.call import Call
+from gateway.web.realtime import realtime
 
 _TRY_ELSEWHERE_MS = 1000
 
@@ -13,13 +15,17 @@ _TRY_ELSEWHERE_MS = 1000
 async def proxy(gateway: Gateway, call: Call) -> None:
     """Raises UnknownUrl, MethodNotAllowed, or Unavailable while draining; the line refuses the rest."""
     started = gateway.clock.monotonic()
-    endpoint, args = find(call.method, call.path)
+    forward = gateway.settings.endpoints.unknown == "forward"
+    endpoint, args = find(call.method, call.path, upgrade=is_offered(call.header_values), forward=forward)
     if gateway.draining:
         raise Unavailable(
             "The gateway is shutting down. Another one may take the request.",
             code="draining",
             retry_ms=_TRY_ELSEWHERE_MS,
         )
+    if endpoint.socket:
+        await realtime(gateway, call, endpoint, args)
+        return
     exchange = Exchange(
         id=call.id,
         endpoint=endpoint,
@@ -31,5 +37,7 @@ async def proxy(gateway: Gateway, call: Call) -> None:
         downstream=call.downstream,
         started=started,
         arrived=gateway.clock.now(),
+        stream_body=call.body.stream,
+        query=call.raw_query,
     )
     await serve(gateway, exchange)

@@ -8,6 +8,8 @@ from gateway.web.ops import healthz
 from gateway.web.proxy import proxy
 from gateway.web.routes import Routes
 
+_OWN = frozenset({"/healthz", "/gateway/me"})
+
 
 def public(gateway: Gateway, ledger: Ledger) -> Handler:
     """Whatever is not the gateway's own is looked up in the table of OpenAI's endpoints."""
@@ -17,9 +19,6 @@ def public(gateway: Gateway, ledger: Ledger) -> Handler:
     own.add("/gateway/me", GET=me.show)
 
     async def handle(call: Call) -> None:
-        if call.path.startswith("/v1/"):
-            await proxy(gateway, call)
-        else:
-            await own(call)
+        await (own(call) if call.path in _OWN else proxy(gateway, call))
 
     return handle

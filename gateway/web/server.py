@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import helpers, http_parser, web
 
@@ -82,9 +83,15 @@ class Server(web.Server):
             id=request_id,
             path=path_of(request.raw_path),
             request=request,
-            body=RequestBody(request, settings.max_body, settings.body_timeout),
-            downstream=HttpDownstream(request, request_id, settings.write_timeout, self._closing),
+            body=RequestBody(request, settings.max_body, settings.body_timeout, settings.max_upload),
+            downstream=HttpDownstream(
+                request, request_id, settings.write_timeout, functools.partial(self._ends, request)
+            ),
         )
+
+    def _ends(self, request: web.BaseRequest) -> bool:
+        """Whether the response to this request is the last one on its connection."""
+        return self._closing() or not cast(Connection, request.protocol).may_go_on(request)
 
     def _check(self, call: Call) -> None:
         try:

@@ -37,6 +37,7 @@ def key_view(key: KeyRecord) -> dict[str, Any]:
         "expires": instant(key.expires),
         "cache_scope": key.cache_scope,
         "tags": key.tags,
+        "ownership": key.ownership,
         "created": instant(key.created or None),
         "declared": key.declared,
     }

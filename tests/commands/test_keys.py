@@ -13,6 +13,7 @@ ALICE = {
     "limits": ["60 requests/minute", {"limit": "8 concurrent", "mode": "shadow"}],
     "models": ["*"],
     "endpoints": None,
+    "ownership": "off",
     "expires": "2030-12-31T00:00:00.000Z",
     "created": "2026-11-22T15:30:00.250Z",
     "declared": False,
@@ -24,7 +25,8 @@ def test_create_shows_the_key_alone_on_the_standard_output(server: Answering, ca
     server.answer("POST", "/admin/v1/keys", {"key": "sk-gw-0123456789ab-new", **ALICE}, 201)
     result = call(
         *("keys", "create", "alice", "--team", "research", "--limit", "60 requests/minute"),
-        *("--limit", "8 concurrent", "--model", "gpt-*", "--expires", "2030-12-31"),
+        *("--limit", "8 concurrent", "--model", "gpt-*", "--expires", "2030-12-31", "--ownership", "off"),
+        *("--endpoint", "inference", "--endpoint", "files"),
     )
     assert result.exit_code == 0
     assert result.stdout == "sk-gw-0123456789ab-new\n"
@@ -34,7 +36,9 @@ def test_create_shows_the_key_alone_on_the_standard_output(server: Answering, ca
         "team": "research",
         "limits": ["60 requests/minute", "8 concurrent"],
         "models": ["gpt-*"],
+        "endpoints": ["inference", "files"],
         "expires": "2030-12-31",
+        "ownership": "off",
     }
     assert server.requests == [("POST", "/admin/v1/keys", f"Bearer {ADMIN_KEY}", body)]
 
@@ -53,9 +57,10 @@ def test_create_leaves_an_empty_name_to_the_api(server: Answering, call: Call) -
 def test_list_is_a_table(server: Answering, call: Call) -> None:
     server.answer("GET", "/admin/v1/keys", {"object": "list", "data": [ALICE, BOB]})
     lines = call("keys", "list").stdout.splitlines()
-    assert lines[0].split() == ["ID", "NAME", "TEAM", "LIMITS", "MODELS", "EXPIRES"]
+    assert lines[0].split() == ["ID", "NAME", "TEAM", "LIMITS", "MODELS", "ENDPOINTS", "OWNERSHIP", "EXPIRES"]
     assert lines[1].startswith("0123456789ab  alice    ")
     assert "60 requests/minute, 8 concurrent (shadow)" in lines[1]
+    assert lines[1].index("off") == lines[0].index("OWNERSHIP")
     assert "bob?[2J" in lines[2]
     assert lines[1].index("research") == lines[0].index("TEAM")
 

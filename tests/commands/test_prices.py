@@ -53,6 +53,18 @@ def lines(result: Result) -> list[list[str]]:
     return [line.split() for line in result.stdout.splitlines()]
 
 
+def test_a_retired_model_costs_what_its_successor_does(show: Show, tmp_path: Path) -> None:
+    """From its shutdown on, as the gateway does it: `models.retired`."""
+    file, asked = tmp_path / "gateway.toml", ("gpt-3.5-turbo-0301", "--at")
+    file.write_text(CONFIGURATION + '[models]\nretired = "redirect"\n')
+    assert ["sent", "as", "gpt-3.5-turbo"] in lines(show(*asked, "2024-09-14"))
+    assert "sent as" not in show(*asked, "2024-09-12").stdout
+    file.write_text(CONFIGURATION + '[models]\nretired = "refuse"\n')
+    refused = show(*asked, "2024-09-14")
+    assert refused.exit_code == 1
+    assert "was shut down on 2024-09-13" in refused.stderr
+
+
 def test_a_listed_model(show: Show) -> None:
     result = show("gpt-5.4-2026-03-05", "--at", "2026-11-22")
     assert result.exit_code == 0

@@ -18,7 +18,7 @@ def test_create(server: Answering, call: Call) -> None:
 def test_list(server: Answering, call: Call) -> None:
     server.answer("GET", "/admin/v1/teams", {"object": "list", "data": [TEAM]})
     assert call("teams", "list").stdout == (
-        "NAME          LIMITS              MODELS\ndata science  100k tokens/minute  *\n"
+        "NAME          LIMITS              MODELS  ENDPOINTS\ndata science  100k tokens/minute  *\n"
     )
 
 

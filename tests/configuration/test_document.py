@@ -25,6 +25,9 @@ CHOICES = {
     "models.retired": "refuse",
     "cache.scope": "all",
     "endpoints.unknown": "forward",
+    "endpoints.safety_identifier": "key",
+    "endpoints.prompt_cache_key": "team",
+    "realtime.exhausted": "refuse",
     "away.money": "share",
     "away.budgets": "share",
     "away.rates": "refuse",
@@ -46,6 +49,7 @@ PRICES = {
     "prices.unpriced": ("{ output = 0.3 }", ModelPrice(output=Dollars(300_000_000))),
     "prices.tiers": ('{"flex": 0.4}', {"flex": 400_000}),
     "prices.tools": ('{"web_search": 0.01}', {"web_search": 10_000_000}),
+    "prices.operations": ('{"batches.create": 2.5}', {"batches.create": 2_500_000_000}),
 }
 
 

@@ -22,6 +22,7 @@ def telemetry() -> Telemetry:
     made.watch_journal(lambda: 0, lambda: 2)
     made.watch_ledger(lambda: 3, lambda: 0)
     made.watch_log(lambda: 0)
+    made.watch_endings(lambda: {"gpt-4o": 4_600_000})
     return made
 
 

@@ -12,10 +12,11 @@ from tests.e2e.outage import ENVIRON, config
 from tests.e2e.snare import Snare
 from tests.running import running
 from tests.scripted import Scripted
+from tests.sessions import begin, up
 from tests.store.conftest import home
 from tests.store.servers import PROGRAMS, Server
 
-__all__ = ["home"]
+__all__ = ["begin", "home", "up"]
 
 
 @pytest.fixture

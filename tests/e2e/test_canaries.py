@@ -90,7 +90,7 @@ class Talk:
     async def ask(self, body: Any, key: str = CLIENT, path: str = CHAT, method: str = "POST") -> int:
         headers = {"Authorization": f"Bearer {key}", "x-gateway-tags": f"cost={MARK}", "Cookie": f"a={MARK}"}
         how: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
-        url = f"{self.gateway.url}{path}?api_key={MARK}"
+        url = f"{self.gateway.url}{path}?note={MARK}"
         async with self.session.request(method, url, headers=headers, allow_redirects=False, **how) as answer:
             try:
                 text = await answer.text(errors="replace")

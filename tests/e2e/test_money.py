@@ -33,6 +33,7 @@ ROUNDS, AT_ONCE = 25, 8
 MOST = 5_000  # tokens of output
 CHAT = "/v1/chat/completions"
 MODEL = "gpt-4o-mini"
+COMPLETES = "gpt-3.5-turbo-instruct"  # at the prices of the other
 INPUT, CACHED, OUTPUT = 150, 75, 600  # nano-dollars per token of gpt-4o-mini
 
 KEYS = {
@@ -88,6 +89,10 @@ first_byte_timeout = "300ms"
 [prices.models."slow-*"]
 input = 1
 output = 2
+[prices.models."{COMPLETES}"]
+input = 0.15
+cached_input = 0.075
+output = 0.6
 """
 
 
@@ -324,9 +329,16 @@ class Clients:
     async def case_completions(self) -> None:
         script = self.script("plain")
         prompts = [" lamp" * script["usage"][0], "b"]
-        body = {"model": MODEL, "prompt": prompts, "n": 2, "best_of": 3, "script": script, "max_tokens": MOST}
+        body = {
+            "model": COMPLETES,
+            "prompt": prompts,
+            "n": 2,
+            "best_of": 3,
+            "script": script,
+            "max_tokens": MOST,
+        }
         await self.ask(script["case"], body, "/v1/completions")
-        self.expect(script["case"], usage_fields(script["usage"]), endpoint="completions")
+        self.expect(script["case"], usage_fields(script["usage"]), endpoint="completions", sent=COMPLETES)
 
     async def case_unpriced(self) -> None:
         script = self.script("plain")

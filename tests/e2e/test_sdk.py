@@ -93,8 +93,10 @@ async def test_the_gateways_refusals_raise_the_right_exceptions(
         await client.with_options(api_key="sk-gw-wrong").models.list()
     with pytest.raises(openai.BadRequestError):
         await client.chat.completions.create(model="", messages=CHAT)
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.PermissionDeniedError):
         await client.files.list()
+    with pytest.raises(openai.NotFoundError):
+        await client.get("/dreams", cast_to=object)
 
 
 async def test_the_sync_client(gateway: Running) -> None:

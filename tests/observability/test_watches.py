@@ -13,6 +13,7 @@ def test_shows_what_others_keep_as_it_is_at_each_scrape() -> None:
     watches.watch_journal(lambda: kept["entries"], lambda: 5)
     watches.watch_ledger(lambda: 100, lambda: 1)
     watches.watch_log(lambda: 9)
+    watches.watch_endings(lambda: {"gpt-4o": 53})
     kept["entries"] = 4
     shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
     assert shown == {
@@ -24,4 +25,5 @@ def test_shows_what_others_keep_as_it_is_at_each_scrape() -> None:
         "gateway_ledger_drained_total": 100,
         "gateway_ledger_lost_total": 1,
         "gateway_log_dropped_total": 9,
+        "gateway_model_time_left_seconds": 53,
     }

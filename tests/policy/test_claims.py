@@ -96,7 +96,7 @@ def test_an_unknown_price_under_a_dollar_limit_is_refused_in_words() -> None:
     with pytest.raises(NotPriced) as caught:
         claims_to_answer(EVERYTHING, ["best", "house-model"], Demand(1, None, True))
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "model_not_priced", "model")
-    for said in ("'house-model'", "'$5/day' of this key", "configure one"):
+    for said in ("'house-model'", "'$5/day' of this key", "[prices.models]"):
         assert said in caught.value.message
 
 

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.counts import NAMES, as_billed, read_usage, state_usage, texts, tier_of
+from gateway.policy.counts import (
+    NAMES,
+    as_billed,
+    estimated_passed,
+    read_passed_usage,
+    read_usage,
+    seconds_of,
+    state_usage,
+    texts,
+    tier_of,
+    unread_output,
+)
 from gateway.policy.facts import Facts
 from gateway.policy.records import Usage
 
@@ -157,3 +168,71 @@ def test_texts_of_a_deep_nest_come_to_an_end() -> None:
     for _ in range(5_000):
         nest = [nest]
     assert list(texts(nest)) == []
+
+
+# Operations whose answers are passed on
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "stated", "usage"),
+    [
+        ("responses.compact", {"input_tokens": 3, "output_tokens": 4}, Usage(3, 4)),
+        ("threads.runs.create", {"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)),
+        # What no details tell apart is the dearer kind.
+        ("images.edit", {"input_tokens": 3, "output_tokens": 4}, Usage(3, 4, input_image=3, output_image=4)),
+        ("audio.transcriptions.create", {"input_tokens": 3, "output_tokens": 4}, Usage(3, 4, input_audio=3)),
+        (
+            "images.generate",
+            {
+                "input_tokens": 9,
+                "output_tokens": 8,
+                "input_tokens_details": {"text_tokens": 9, "image_tokens": 0},
+                "output_tokens_details": {"text_tokens": 2, "image_tokens": 6},
+            },
+            Usage(9, 8, output_image=6),
+        ),
+        (
+            "audio.transcriptions.create",
+            {"input_tokens": 9, "input_token_details": {"audio_tokens": 5}, "output_tokens": 1},
+            Usage(9, 1, input_audio=5),
+        ),
+        ("images.generate", {"input_tokens": 3}, None),
+        ("images.generate", {"input_tokens": -3, "output_tokens": 4}, None),
+        ("images.generate", {"type": "duration", "seconds": 3}, None),
+        ("images.generate", [], None),
+        ("images.generate", None, None),
+    ],
+)
+def test_what_is_passed_on_states_its_usage_in_several_ways(
+    endpoint: str, stated: Any, usage: Usage | None
+) -> None:
+    assert read_passed_usage(endpoint, stated) == usage
+
+
+@pytest.mark.parametrize(
+    ("stated", "seconds"),
+    [
+        ({"type": "duration", "seconds": 8.5}, 8.5),
+        ({"seconds": 9}, 9),
+        *(({"seconds": wrong}, 0) for wrong in (True, "9", -1, 10**12, None, float("inf"))),
+        ([], 0),
+        (None, 0),
+    ],
+)
+def test_seconds(stated: Any, seconds: float) -> None:
+    assert seconds_of(stated) == seconds
+
+
+def test_what_is_not_text_is_not_counted_as_text() -> None:
+    assert unread_output("images.generate", 10, 8192) == 8192
+    assert unread_output("audio.speech.create", 10, 2000) == 70
+    assert unread_output("audio.speech.create", 10, 50) == 50
+    assert unread_output("audio.transcriptions.create", 10, 50) is None
+    assert unread_output("chat.completions", 10, 50) is None
+
+
+def test_an_estimate_is_of_the_kind_that_the_operation_is_about() -> None:
+    assert estimated_passed("images.generate", 1, 2, "flex") == Usage(
+        *(1, 2), estimated=True, tier="flex", input_image=1, output_image=2
+    )
+    assert estimated_passed("edits", 1, 2) == Usage(1, 2, estimated=True)

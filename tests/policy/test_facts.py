@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
 from gateway.policy.endpoints import TABLE
-from gateway.policy.facts import Facts, read, sent_as
+from gateway.policy.facts import Facts, form_facts, read, sent_as
+from gateway.policy.outputs import IMAGE_INPUT
 
 ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
 
@@ -34,69 +35,12 @@ def test_a_plain_chat() -> None:
         stateful=False,
         spans={"model": (9, 17), "messages": (29, 31)},
         size=len(body),
+        named="gpt-4o",
     )
 
 
 def test_an_escaped_name_is_the_same_name() -> None:
     assert read(ENDPOINTS["chat.completions"], b' { "mod\\u0065l" : "\\u0067pt" } ').model == "gpt"
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({}, None),
-        ({"max_tokens": None}, None),
-        ({"max_tokens": 0}, 0),
-        ({"max_tokens": 5, "max_completion_tokens": 9}, 9),
-        ({"max_tokens": 9, "max_completion_tokens": 5}, 9),
-        ({"max_output_tokens": 5}, None),
-        ({"max_tokens": 10**9}, 10**9),
-    ],
-)
-def test_the_clients_own_bound(fields: dict[str, Any], expected: int | None) -> None:
-    assert facts(**fields).max_output == expected
-
-
-def test_a_bound_counts_only_where_the_operation_knows_it() -> None:
-    assert facts("responses", max_output_tokens=7).max_output == 7
-    assert facts("responses", max_tokens=7).max_output is None
-    assert facts("embeddings", max_tokens=7).max_output == 0
-    assert facts("moderations").max_output == 0
-
-
-@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n"])
-@pytest.mark.parametrize(
-    "value", ["-1", '"5"', "1.5", "1.0", "1e400", "true", "[]", "{}", "1000000001", "9" * 5000, "-0"]
-)
-def test_a_bad_number_is_refused_by_its_name(field: str, value: str) -> None:
-    body = f'{{"model":"m","{field}":{value}}}'.encode()
-    assert refusal("chat.completions", body) == (f"invalid_{field}", field)
-
-
-@pytest.mark.parametrize(
-    ("name", "fields", "expected"),
-    [
-        ("chat.completions", {"n": 3}, 3),
-        ("chat.completions", {"n": None}, 1),
-        ("chat.completions", {"n": 128, "best_of": 7}, 128),
-        ("completions", {"n": 2, "best_of": 5}, 5),
-        ("completions", {"best_of": 0}, 1),
-        ("completions", {"n": 2, "prompt": ["a", "b", "c"]}, 6),
-        ("completions", {"n": 2, "prompt": [1, 2, 3]}, 2),
-        ("completions", {"n": 2, "prompt": [[1, 2], [3]]}, 4),
-        ("completions", {"n": 2, "prompt": []}, 2),
-        ("embeddings", {"n": 5, "input": ["a", "b"]}, 1),
-        ("responses", {"n": 5}, 1),
-    ],
-)
-def test_how_many_choices(name: str, fields: dict[str, Any], expected: int) -> None:
-    assert facts(name, **fields).n == expected
-
-
-@pytest.mark.parametrize(("field", "value"), [("n", 0), ("n", 129), ("best_of", 21)])
-def test_too_many_choices(field: str, value: int) -> None:
-    body = json.dumps({"model": "m", field: value}).encode()
-    assert refusal("completions", body) == (f"invalid_{field}", field)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +231,137 @@ def test_numbers_are_in_their_range_or_refused(fields: dict[str, Any]) -> None:
         prompt = fields.get("prompt")
         assert 1 <= found.n <= 128 * (len(prompt) if isinstance(prompt, list) and prompt else 1)
         assert found.max_output is None or 0 <= found.max_output <= 10**9
+
+
+def bare(_name: str, body: bytes, **named: str) -> Facts:
+    return read(ENDPOINTS[_name], body, **named)
+
+
+@pytest.mark.parametrize("name", ["threads.create", "conversations.create", "batches.create", "files.create"])
+@pytest.mark.parametrize("body", [b"", b"[1, 2]", b'"text"', b"12", b"null", b" {}"])
+def test_what_is_neither_judged_nor_metered_passes_in_any_shape(name: str, body: bytes) -> None:
+    known = bare(name, body)
+    assert (known.model, known.stream, known.n, known.max_output, known.size) == (
+        None,
+        False,
+        1,
+        0,
+        len(body),
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"[1,", "invalid_json"),
+        (b'"\xff"', "invalid_json"),
+        (b'{"a": "\xff"}', "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b" ", "invalid_json"),
+        (b'{"metadata": {}, "metadata": {}}', "duplicate_key"),
+    ],
+)
+def test_what_is_no_json_is_refused_everywhere(body: bytes, code: str) -> None:
+    assert refusal("threads.create", body)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("fields", "model", "stream"),
+    [
+        ({"model": "gpt-4o", "stream": True}, "gpt-4o", True),
+        ({"model": {"id": "x"}, "stream": "yes"}, None, False),
+        ({"model": None, "stream": None}, None, False),
+        ({"n": "many", "tools": 1, "service_tier": 5, "store": "x"}, None, False),
+    ],
+)
+def test_unknown_shapes_are_as_if_they_were_absent(
+    fields: dict[str, Any], model: str | None, stream: bool
+) -> None:
+    known = bare("threads.runs.create", json.dumps(fields).encode())
+    assert (known.model, known.stream) == (model, stream)
+
+
+def test_a_name_that_is_none_is_refused_even_there() -> None:
+    assert refusal("assistants.create", b'{"model": "a\\u0000"}') == ("invalid_model", "model")
+    assert refusal("assistants.create", json.dumps({"model": "x" * 257}).encode())[0] == "invalid_model"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "code"),
+    [
+        ("images.generate", {"n": 11}, "invalid_n"),
+        ("images.generate", {"n": 0}, "invalid_n"),
+        ("images.generate", {"n": "2"}, "invalid_n"),
+        ("images.generate", {"size": 1024}, "invalid_size"),
+        ("images.generate", {"stream": "true"}, "invalid_stream"),
+        ("edits", {"n": 21}, "invalid_n"),
+        ("audio.speech.create", {"input": ["a"]}, "invalid_input"),
+        ("decisions.create", {"model": 5}, "invalid_model"),
+    ],
+)
+def test_what_is_metered_is_read_strictly(name: str, fields: dict[str, Any], code: str) -> None:
+    assert refusal(name, json.dumps(fields).encode())[0] == code
+
+
+def test_speech_streams_by_a_name_of_its_own() -> None:
+    assert facts("audio.speech.create", stream_format="sse").stream
+    assert not facts("audio.speech.create", stream_format="audio").stream
+    assert not facts("audio.speech.create", stream=True).stream
+
+
+def test_a_deployment_counts_whatever_the_body_says() -> None:
+    known = bare("chat.completions", b'{"model": "<ignored>"}', deployment="gpt-4o")
+    assert (known.model, known.named) == ("gpt-4o", "<ignored>")
+    known = bare("chat.completions", b"{}", deployment="gpt-4o")
+    assert (known.model, known.named) == ("gpt-4o", None)
+    with pytest.raises(InvalidRequest):
+        bare("chat.completions", b"{}", deployment="x" * 257)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("images.edit", {"model": "gpt-image-1", "n": "3"}, ("gpt-image-1", False, 3, 8_192, IMAGE_INPUT)),
+        ("images.edit", {"prompt": "é", "stream": "true"}, (None, True, 1, 8_192, IMAGE_INPUT + 2)),
+        ("images.edit", {"size": "2048x2048"}, (None, False, 1, 3 * 8_192, IMAGE_INPUT)),
+        ("audio.transcriptions.create", {"model": "whisper-1"}, ("whisper-1", False, 1, 7_500, 16_000)),
+        ("audio.transcriptions.create", {"stream": "True"}, (None, True, 1, 7_500, 16_000)),
+        ("audio.translations.create", {"stream": "true"}, (None, False, 1, 7_500, 16_000)),
+        ("files.create", {"purpose": "batch", "model": "", "n": ""}, (None, False, 1, 0, 0)),
+        ("videos.create", {"model": "sora-2", "n": "x"}, ("sora-2", False, 1, 0, 0)),
+    ],
+)
+def test_a_form(name: str, fields: dict[str, str], expected: tuple[Any, ...]) -> None:
+    known = form_facts(ENDPOINTS[name], fields, 99)
+    assert (known.model, known.stream, known.n, known.max_output, known.input_bound) == expected
+    assert (known.size, known.spans) == (99, {})
+
+
+@pytest.mark.parametrize("n", ["0", "11", "two", "1.0", "-1", " 2", "٣", "\udcff"])
+def test_a_form_that_wants_no_number_of_images(n: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        form_facts(ENDPOINTS["images.edit"], {"n": n}, 0)
+    assert (caught.value.code, caught.value.param) == ("invalid_n", "n")
+
+
+def test_a_forms_model_may_stand_in_its_path() -> None:
+    speech = ENDPOINTS["audio.transcriptions.create"]
+    known = form_facts(speech, {"model": "x"}, 0, deployment="whisper")
+    assert (known.model, known.named) == ("whisper", "x")
+    assert form_facts(speech, {}, 0, engine="whisper").model == "whisper"
+    with pytest.raises(InvalidRequest):
+        form_facts(speech, {"model": "x"}, 0, engine="whisper")
+
+
+@given(
+    st.sampled_from(sorted(ENDPOINTS)),
+    st.binary(max_size=64) | st.from_regex(rb'\{"model": .*\}', fullmatch=True),
+)
+def test_any_body_is_read_or_refused(name: str, body: bytes) -> None:
+    try:
+        known = read(ENDPOINTS[name], body)
+    except InvalidRequest:
+        return
+    assert known.size == len(body)
+    assert known.n >= 1

@@ -8,6 +8,9 @@ from gateway.policy.endpoints import TABLE
 from gateway.policy.headers import VARY, request_id, to_client, to_upstream
 
 CHAT = next(endpoint for endpoint in TABLE if endpoint.name == "chat.completions")
+FILES = next(endpoint for endpoint in TABLE if endpoint.name == "files.create")
+CONTENT = next(endpoint for endpoint in TABLE if endpoint.name == "files.content")
+LIST = next(endpoint for endpoint in TABLE if endpoint.path == "/files" and endpoint.method == "GET")
 MODELS = next(endpoint for endpoint in TABLE if endpoint.name == "models.list")
 OURS = (("accept-encoding", "identity"), ("user-agent", "openai-team-gateway"))
 
@@ -76,6 +79,29 @@ def test_a_body_without_a_type_is_called_json_and_no_body_has_none() -> None:
     assert to_upstream(MODELS, {"content-type": "text/plain"}) == OURS
 
 
+def test_a_forms_type_keeps_its_boundary_and_is_never_made_up() -> None:
+    boundary = ("content-type", "multipart/form-data; boundary=--x")
+    assert to_upstream(FILES, dict([boundary]))[0] == boundary
+    assert to_upstream(FILES, {}) == OURS
+
+
+def test_a_type_is_that_of_a_body() -> None:
+    typed = {"content-type": "text/plain"}
+    assert to_upstream(MODELS, typed, has_body=True)[0] == ("content-type", "text/plain")
+    assert to_upstream(CHAT, {}, has_body=False) == OURS
+    assert to_upstream(CHAT, typed, has_body=False)[0] == ("content-type", "text/plain")
+
+
+DOWNLOADS = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_parts_of_a_download_can_be_asked_for(name: str) -> None:
+    assert to_upstream(CONTENT, {name: "bytes=0-9"})[0] == (name.lower(), "bytes=0-9")
+    for endpoint in (CHAT, MODELS, LIST):  # a list is cut to what is its reader's
+        assert name.lower() not in dict(to_upstream(endpoint, {name: "bytes=0-9"}))
+
+
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\x00", "é", "\udcff", "\x7f"])
 def test_a_value_that_could_break_the_line_is_refused_without_being_repeated(value: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -138,3 +164,49 @@ def test_a_fit_request_id_stays() -> None:
 
 def test_what_varies_an_answer_reaches_the_upstream() -> None:
     assert all(to_upstream(MODELS, {name: "x"})[0] == (name, "x") for name in VARY)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Content-Disposition", "Content-Encoding", "Content-Range", "Accept-Ranges", "ETag"),
+        *("Last-Modified", "Cache-Control"),
+    ],
+)
+def test_what_describes_a_body_goes_with_it(name: str) -> None:
+    assert to_client({name: "x"}, body=True) == [(name.lower(), "x")]
+    assert to_client({name: "x"}) == []
+    assert to_client({name: "x\r\ny"}, body=True) == []
+    assert to_client({name: "x", "Connection": name}, body=True) == []
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/v1/realtime/calls/rtc_1", "/v1/realtime/calls/rtc_1"),
+        ("https://api.openai.com/v1/realtime/calls/rtc_1", "/v1/realtime/calls/rtc_1"),
+        ("https://x.openai.azure.com/openai/v1/realtime/calls/rtc_1", "/v1/realtime/calls/rtc_1"),
+        ("http://127.0.0.1:8000/v1/files/file-1", "/v1/files/file-1"),
+    ],
+)
+def test_a_location_is_one_of_the_gateways(location: str, shown: str) -> None:
+    assert to_client({"Location": location}, body=True) == [("location", shown)]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *(
+            "https://evil.example/",
+            "//evil.example/v1/x",
+            "/v1",
+            "/v1/",
+            "/v1/../admin",
+            "/v1/a?b=c",
+            "/v1/a#b",
+        ),
+        *("/v2/files/1", "/v1/a%2e", "javascript:/v1/x", "/v1/a\r\nx: y", "rtc_1", "", "/v1//x", "/v1/a/"),
+    ],
+)
+def test_any_other_location_is_the_upstreams_own(location: str) -> None:
+    assert to_client({"Location": location}, body=True) == []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.policy.members import members
+from gateway.policy.members import members, once
 
 _SPACE = st.text(" \t\n\r", max_size=2)
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -123,3 +123,37 @@ def test_a_complaint_does_not_repeat_what_could_be_a_prompt() -> None:
 def test_a_large_text_with_many_commas_is_fine() -> None:
     document = json.dumps({"a": "word, " * 600_000}).encode()
     assert members(document) == {"a": (6, len(document) - 1)}
+
+
+@given(documents())
+def test_once_looks_at_every_depth(text: str) -> None:
+    once(f'{{"a":[{{"b":{text if _is_unique(text) else "{}"}}}]}}'.encode())
+    if not _is_unique(text):
+        with pytest.raises(InvalidRequest) as caught:
+            once(f'{{"a":[{{"b":{text}}}]}}'.encode())
+        assert caught.value.code == "duplicate_key"
+
+
+def _is_unique(text: str) -> bool:
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    try:
+        json.loads(text, object_pairs_hook=check)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "document", [b"[1e999999]", b"[" + b"9" * 100_000 + b"]", b'{"a":"\\u0061"}', b" [ ] ", b"1.0", b"[1.50]"]
+)
+def test_once_minds_nothing_else(document: bytes) -> None:
+    once(document)
+
+
+def test_once_refuses_what_is_too_deep_to_be_looked_at() -> None:
+    with pytest.raises(InvalidRequest):
+        once(b"[1e999999," + b"[" * 100_000 + b"]" * 100_000 + b"]")

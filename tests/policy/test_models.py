@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.policy.models import KNOWN, allowed, label, output_cap, reasons, searches, upstream_model
+from gateway.policy.models import KNOWN, allowed, best, label, output_cap, reasons, searches, untuned
 
 ALIASES = {
     "text-davinci-002": "gpt-6-luna",
@@ -17,13 +17,18 @@ ALIASES = {
         ("gpt-4-turbo", "gpt-4.1"),
         ("gpt-4o-mini", "gpt-4o"),
         ("best", "text-davinci-002"),
-        ("gpt-5", "gpt-5"),
+        ("gpt-5", None),
         ("gpt-4*", "gpt-4.1"),
     ],
 )
-def test_aliases(asked: str, sent: str) -> None:
-    assert upstream_model(asked, ALIASES) == sent
-    assert upstream_model(asked, dict(reversed(ALIASES.items()))) == sent
+def test_the_longest_pattern_is_the_best(asked: str, sent: str | None) -> None:
+    assert best(ALIASES, asked) == sent
+    assert best(dict(reversed(ALIASES.items())), asked) == sent
+
+
+def test_what_a_fine_tuned_model_was_made_of() -> None:
+    assert untuned("ft:gpt-4o-2024-08-06:org::id") == "gpt-4o-2024-08-06"
+    assert untuned("openai/gpt-4o") == "openai/gpt-4o"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,8 @@ def test_aliases(asked: str, sent: str) -> None:
         ("gpt-5.3-chat-latest", 16_384),
         ("gpt-5-pro", 272_000),
         ("o1-mini", 65_536),
+        ("gpt-6-luna", 128_000),
+        ("gpt-daybreak-blue-latest", 128_000),
         ("o3-mini", 100_000),
         ("openai/gpt-4.1", 32_768),
         ("ft:gpt-4.1:org/x::abc", 32_768),
@@ -66,6 +73,8 @@ def test_labels_come_from_a_closed_set() -> None:
 def test_known_names_are_names() -> None:
     assert len(KNOWN) > 80
     assert all(name.isascii() and "*" not in name for name in KNOWN)
+    assert {"gpt-6-luna", "gpt-6.1-sol", "text-davinci-002", "gpt-image-2.5-sunburst"} <= KNOWN
+    assert {"sora-2-mine", "gpt-4o-realtime-mine"}.isdisjoint(KNOWN)
 
 
 def test_every_owner_must_allow_a_model() -> None:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.policy.endpoints import TABLE
-from gateway.policy.prompt import AUDIO_TOKENS, FILE_TOKENS, IMAGE_TOKENS, Prompt, read_prompt
+from gateway.policy.outputs import EDITED_IMAGE
+from gateway.policy.prompt import (
+    AUDIO_TOKENS,
+    FILE_TOKENS,
+    IMAGE_TOKENS,
+    Prompt,
+    read_prompt,
+)
 
 ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
 MEDIA = base64.b64encode(bytes(3000)).decode()
@@ -160,3 +167,25 @@ def test_no_said_text_is_lost(text: str) -> None:
         ("completions", {"prompt": "x", "suffix": text}),
     ]:
         assert text in prompt(name, **fields).texts
+
+
+def test_a_compaction_reads_a_conversation() -> None:
+    items = [{"type": "message", "role": "user", "content": "hi"}]
+    compact, response = (
+        prompt(name, input=items, instructions="be short") for name in ("responses.compact", "responses")
+    )
+    assert compact == response
+
+
+@pytest.mark.parametrize(
+    ("fields", "pictures"),
+    [
+        ({"images": [{"image_url": "https://a.example/b.png"}, {"file_id": "file-1"}]}, 2),
+        ({"images": [{"image_url": "data:image/png;base64,QUJD"}], "mask": {"file_id": "file-2"}}, 2),
+        ({"images": {"file_id": "file-1"}}, 1),
+        ({"images": None}, 0),
+    ],
+)
+def test_pictures_that_are_to_be_edited_count_as_such(fields: dict[str, Any], pictures: int) -> None:
+    found = prompt("images.edit", prompt="a hat", **fields)
+    assert (found.texts, found.tokens) == (("a hat",), pictures * EDITED_IMAGE)

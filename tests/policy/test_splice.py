@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.policy.endpoints import TABLE
 from gateway.policy.facts import read
-from gateway.policy.splice import with_cap, with_model, with_usage
+from gateway.policy.splice import with_absent, with_cap, with_model, with_usage
 
 ENDPOINTS = {endpoint.name: endpoint for endpoint in TABLE}
 CHAT = ENDPOINTS["chat.completions"]
@@ -146,3 +146,19 @@ def test_a_capped_body_takes_the_other_changes_too(
     changed = with_usage(with_model(capped, facts, model), facts)
     options = {**(asked.get("stream_options") or {}), "include_usage": True}
     assert json.loads(changed) == {**asked, name: cap, "model": model, "stream_options": options}
+
+
+@pytest.mark.parametrize("before", ['"m"', '"a-model-with-a-name-that-is-longer-than-what-is-added"'])
+@pytest.mark.parametrize("said", ["", ',"a":null', ',"b":null,"a":null', ',"a":"mine"'])
+def test_absent_members_are_added_and_what_is_said_stays(before: str, said: str) -> None:
+    body = b'{"model":%b,"stream":true%b}' % (before.encode(), said.encode())
+    facts = read(CHAT, body)
+    changed = with_absent(body, facts, {"a": b'"A"', "b": b'"B"'})
+    changed = with_model(with_usage(changed, facts), facts, "x")
+    assert json.loads(changed) == {
+        "model": "x",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "a": "mine" if '"mine"' in said else "A",
+        "b": "B",
+    }

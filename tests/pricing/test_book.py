@@ -210,7 +210,6 @@ def test_an_address_finds_the_provider_that_genai_prices_finds(url: str) -> None
         ("ft:gpt-4o-mini-2024-07-18:org::abc", "ft:gpt-4o-mini"),
         ("gpt-6-luna-2027-01-01", "gpt-6-luna"),
         ("omni-moderation-latest", "moderation"),
-        (None, "moderation"),
     ],
 )
 def test_names(name: str | None, listed: str) -> None:
@@ -230,6 +229,26 @@ def test_nobody_knows() -> None:
     assert BOOK.find("openai", "whisper-1", NOW) is None  # sold by the hour
     assert BOOK.find("openai", "openai/gpt-4o", NOW) is None  # a router's name
     assert BOOK.find("router", "openai/gpt-4o", NOW) is not None
+
+
+def test_of_a_model_that_nobody_names_only_the_unknown_has_a_price() -> None:
+    assert BOOK.find("openai", None, NOW) is None
+    price = book(unpriced=flat(50)).find("openai", None, NOW)
+    assert price is not None
+    assert price.name == "unpriced"
+    free = BOOK.find("local", None, NOW)
+    assert free is not None
+    assert free.free
+
+
+def test_a_fee_is_what_the_configuration_says_or_nobody_knows() -> None:
+    given = {"batches.create": Dollars(5 * DOLLAR // 2), "videos.create": Dollars(0)}
+    own = Upstream(name="proxy", base_url="http://10.0.0.1:4000/v1", prices="free")
+    known = book((DIRECT, own), operations=given)
+    assert known.fee("openai", "batches.create") == 5 * DOLLAR // 2
+    assert known.fee("openai", "videos.create") == 0
+    assert known.fee("openai", "containers.create") is None
+    assert [known.fee(name, "containers.create") for name in ("local", "proxy")] == [0, 0]
 
 
 def test_whose_prices_hold() -> None:

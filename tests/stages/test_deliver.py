@@ -9,11 +9,12 @@ import psutil
 import pytest
 
 from gateway.drain import drain
-from gateway.settings import Duration
+from gateway.settings import Duration, Size
 from tests.conftest import Start
 from tests.running import KEY, Running
-from tests.scripted import Scripted, chat, reset, sse
+from tests.scripted import Scripted, chat, raw, reset, sse
 from tests.waiting import until
+from tests.web.raw import Raw
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -68,6 +69,33 @@ async def test_a_refused_connection_leaves_the_connection_usable(
     upstream.plan()
     async with gateway.post(CHAT, QUESTION) as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("prompts", ["hi", ["hi", "there"]])
+async def test_an_error_that_ends_the_connection_ends_it(
+    gateway: Running, upstream: Scripted, prompts: object
+) -> None:
+    """Also where the whole body has come, and the next request could follow."""
+    gateway.gateway.settings.server.max_body = Size(1000)
+    body = jsonlib.dumps({"model": "gpt-4o-mini", "prompt": prompts, "user": "x" * 1000}).encode()
+    async with Raw(gateway.app.listeners.public_port) as client:
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n"
+        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        await client.send(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        answer = await client.response()
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+        assert await client.closed()
+    assert upstream.calls == 0
+
+
+async def test_what_breaks_before_its_first_byte_is_refused_in_words(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start('[endpoints]\nallow = ["all"]\nownership = "off"')
+    upstream.plan(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", end="close"))
+    async with gateway.get("/v1/files/file-abc/content") as answer:
+        assert answer.status == 502
+        assert (await answer.json())["error"]["code"] == "upstream_protocol_error"
 
 
 async def test_a_reader_that_reads_nothing_holds_only_its_own_upstream_back(

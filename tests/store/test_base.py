@@ -6,14 +6,15 @@ from gateway.store.holds import RedisHolds
 from gateway.store.keys import RedisKeys
 from gateway.store.ledger import RedisLedger
 from gateway.store.marks import RedisMarks
+from gateway.store.owners import RedisOwners
 from gateway.store.redis import RedisStore
 
 
 def parts(
     store: RedisStore,
-) -> tuple[base.Store, base.Holds, base.Answers, base.Keys, base.Ledger, base.Marks]:
+) -> tuple[base.Store, base.Holds, base.Answers, base.Keys, base.Ledger, base.Marks, base.Owners]:
     """mypy checks that this holds."""
-    return store, store.holds, store.answers, store.keys, store.ledger, store.marks
+    return store, store.holds, store.answers, store.keys, store.ledger, store.marks, store.owners
 
 
 def public(kind: type) -> set[str]:
@@ -24,7 +25,8 @@ def test_nothing_that_is_promised_is_missing_and_nothing_else_is_offered() -> No
     for promise, kept in (
         *((base.Holds, RedisHolds), (base.Answers, RedisAnswers), (base.Keys, RedisKeys)),
         *((base.Ledger, RedisLedger), (base.Marks, RedisMarks)),
+        (base.Owners, RedisOwners),
     ):
         assert public(promise) == public(kept)
-    parts = {"holds", "answers", "keys", "ledger", "marks"}
+    parts = {"holds", "answers", "keys", "ledger", "marks", "owners"}
     assert public(base.Store) - parts == public(RedisStore)

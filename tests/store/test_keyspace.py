@@ -54,6 +54,8 @@ def test_the_counters_of_two_windows_are_two_keys() -> None:
 
 @given(st.text(), st.text())
 def test_no_name_steers_or_breaks_a_key(one: str, other: str) -> None:
+    assert re.fullmatch(r"gw:own:[0-9a-f]{24}", keyspace.owner(one))
+    assert (keyspace.owner(one) == keyspace.owner(other)) is (one == other)
     for named in (keyspace.mark, lambda name: keyspace.recent("gw:{0}:", name)):
         assert re.fullmatch(r"gw:\{(keys|0)\}:(mark|recent):[0-9a-f]{24}", named(one))
         assert (named(one) == named(other)) is (one == other)

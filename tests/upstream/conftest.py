@@ -1,10 +1,12 @@
 """What the tests of the upstream room share: one transport in front of one scripted upstream."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway.exchange import Outbound, Reply
 from gateway.settings import Duration, Upstream
@@ -14,7 +16,18 @@ from tests.scripted import Scripted
 
 CANARY = "sk-canary-4f1d"
 PROMPT = "prompt-canary-77ab"
+# These lean on what a transport does; production runs on uvloop, a developer's machine may not.
+_ON_BOTH_LOOPS = {"test_relay", "test_watch"}
 BODY = b'{"model":"m","messages":[{"role":"user","content":"prompt-canary-77ab"}]}'
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.stem in _ON_BOTH_LOOPS:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 class Bench:

@@ -131,8 +131,20 @@ async def test_silence(upstream: Scripted, at: At) -> None:
         b"HTTP/1.1 200 OK\r\nA: " + b"x" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
         b"HTTP/1.1 2",
+        b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=["junk", "two framings", "two lengths", "bare CR", "endless header", "upgrade", "half a head"],
+    ids=[
+        "junk",
+        "two framings",
+        "two lengths",
+        "bare CR",
+        "endless header",
+        "upgrade",
+        "half a head",
+        "999",
+        "600",
+    ],
 )
 async def test_an_answer_that_is_none(upstream: Scripted, bench: Bench, answer: bytes) -> None:
     upstream.plan(raw(answer, end="close"))

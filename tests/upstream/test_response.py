@@ -9,6 +9,7 @@ from gateway.exchange import Reply
 from gateway.settings import Duration
 from tests.scripted import Scripted, raw, sse
 from tests.upstream.conftest import At, Bench, read
+from tests.waiting import unmoved
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
@@ -124,18 +125,10 @@ async def test_an_upstream_that_is_not_read_is_held_back(upstream: Scripted, ben
     upstream.plan(raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (800 * len(block)), *[block] * 800))
     reply = await bench.open()
     await anext(reply.body)
-    await settled(upstream)
+    await unmoved(lambda: upstream.sent)
     assert upstream.sent < 16 * 2**20
     assert bench_buffer(reply) < 2**20
     assert len(await read(reply)) > 40 * 2**20
-
-
-async def settled(upstream: Scripted) -> None:
-    """Until the sender has not got one byte further for fifty turns of the loop, each with its I/O done."""
-    before, still = -1, 0
-    while still < 50:
-        before, still = (upstream.sent, 0) if upstream.sent != before else (before, still + 1)
-        await asyncio.sleep(0.001)
 
 
 def bench_buffer(reply: object) -> int:

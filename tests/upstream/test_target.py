@@ -61,6 +61,28 @@ def test_a_path_is_kept_as_it_is_written(path: str, url: str) -> None:
     assert str(target(BASE, path)) == url
 
 
+@pytest.mark.parametrize(
+    "query", ["limit=2", "include[]=a&include[]=b", "include%5B%5D=a", "a=1&a=2&a", "after=x%26y+z&b=?/:@"]
+)
+def test_a_query_is_kept_as_it_is_written(query: str) -> None:
+    url = target(BASE, "/files", query)
+    assert str(url) == f"https://api.example.com/v1/files?{query}"
+    assert url.raw_path_qs == f"/v1/files?{query}"
+
+
+@pytest.mark.parametrize(
+    "query", ["a b", "a#b", "a\\b", "a\r\nHost: evil", "a\x00", "é", "%zz", "%", '"', "<x>", "a=1\n"]
+)
+def test_an_odd_query_is_refused(query: str) -> None:
+    with pytest.raises(UnknownUrl):
+        target(BASE, "/files", query)
+
+
+def test_there_is_one_query() -> None:
+    with pytest.raises(UnknownUrl):
+        target(BASE, "/files?a=1", "b=2")
+
+
 @pytest.mark.parametrize("path", ODD)
 def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(UnknownUrl):
@@ -69,9 +91,9 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x24F), max_size=30))
 def test_no_text_leaves_the_base(text: str) -> None:
-    for path in (text, "/" + text, "/models/" + text):
+    for path, query in ((text, ""), ("/" + text, ""), ("/models/" + text, ""), ("/models", text)):
         try:
-            url = target(BASE, path)
+            url = target(BASE, path, query)
         except UnknownUrl:
             continue
         assert (url.scheme, url.host, url.port, url.user) == ("https", "api.example.com", 443, None)

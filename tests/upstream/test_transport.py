@@ -104,6 +104,21 @@ async def test_a_redirect_is_not_followed(upstream: Scripted, bench: Bench, stat
     assert bench.outcomes == [("up", "protocol_error")]
 
 
+@pytest.mark.parametrize("name", ["If-None-Match", "if-modified-since"])
+async def test_what_has_not_changed_is_an_answer_to_who_asked_that(
+    upstream: Scripted, bench: Bench, name: str
+) -> None:
+    """RFC 9110 section 15.4.5: 304 is no redirect."""
+    upstream.plan(raw(b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 9\r\n\r\n'))
+    for _ in range(2):
+        reply = await bench.open(headers=((name, '"1"'),))
+        assert (reply.status, [data async for data in reply.body]) == (304, [])
+    assert upstream.connections == 1
+    with pytest.raises(UpstreamProtocolError) as caught:
+        await bench.open()
+    assert caught.value.code == "upstream_protocol_error"
+
+
 async def test_a_hundred_and_fifty_streams_run_at_once(upstream: Scripted, bench: Bench) -> None:
     go_on = asyncio.Event()
     upstream.plan(hold(go_on))

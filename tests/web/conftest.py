@@ -24,7 +24,14 @@ from tests.web.raw import CANARY, PATIENCE
 __all__ = ["connect", "home", "own", "spawn"]
 
 # These lean on what a transport does; production runs on uvloop, a developer's machine may not.
-_ON_BOTH_LOOPS = {"test_body", "test_connection", "test_downstream", "test_framing", "test_proxy"}
+_ON_BOTH_LOOPS = {
+    "test_body",
+    "test_connection",
+    "test_downstream",
+    "test_framing",
+    "test_proxy",
+    "test_upload",
+}
 
 
 def pytest_asyncio_loop_factories(
@@ -82,7 +89,7 @@ async def serve() -> AsyncIterator[Serve]:
 def _settings(**given: Any) -> ServerSettings:
     settings = ServerSettings()
     for name, value in given.items():
-        setattr(settings, name, Size(value) if name == "max_body" else Duration(value))
+        setattr(settings, name, Size(value) if name in ("max_body", "max_upload") else Duration(value))
     return settings
 
 

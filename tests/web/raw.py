@@ -76,6 +76,8 @@ class Raw:
     async def response(self) -> Response:
         """The next final response."""
         status, headers = await self.head()
+        if status in (204, 304):
+            return Response(status, headers, b"")
         try:
             return Response(status, headers, await self._body(headers))
         except asyncio.IncompleteReadError as error:

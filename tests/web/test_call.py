@@ -54,3 +54,15 @@ async def test_a_refusal_in_the_middle_of_an_answer_is_a_cut(serve: Serve) -> No
 def test_a_call_shows_no_header_and_no_body() -> None:
     hidden = {field.name for field in Call.__dataclass_fields__.values() if not field.repr}
     assert hidden == {"request", "body", "downstream"}
+
+
+async def test_a_query_is_seen_as_it_came(serve: Serve) -> None:
+    async def handler(call: Call) -> None:
+        await call.answer_json(200, call.raw_query)
+
+    served = await serve(handler)
+    for target in ("/a?b[]=%5B&b[]=+&c=?d&&", "http://evil.example/a?b[]=%5B&b[]=+&c=?d&&"):
+        response = await ask(served.port, f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert json.loads(response.body) == "b[]=%5B&b[]=+&c=?d&&"
+    response = await ask(served.port, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert json.loads(response.body) == ""

@@ -109,6 +109,59 @@ async def test_no_content_has_neither_body_nor_length(serve: Serve) -> None:
         assert "content-length" not in response.headers
 
 
+async def test_a_body_is_never_longer_than_promised(serve: Serve) -> None:
+    async def long(call: Call) -> None:
+        await call.downstream.start(200, HEADERS, 5)
+        for data in (b"abc", b"defgh", b"HTTP/1.1 200 OK"):
+            await call.downstream.write(data)
+        await call.downstream.finish()
+
+    served = await serve(long)
+    async with Raw(served.port) as client:
+        await client.send(GET)
+        assert (await client.response()).body == b"abcde"
+        assert await client.closed()
+
+
+async def test_an_empty_body_has_its_length(serve: Serve) -> None:
+    async def empty(call: Call) -> None:
+        await call.downstream.start(200, HEADERS, 0)
+        await call.downstream.write(b"x")
+        await call.downstream.finish()
+
+    served = await serve(empty)
+    async with Raw(served.port) as client:
+        await client.send(GET)
+        response = await client.response()
+        assert (response.body, response.headers["content-length"]) == (b"", "0")
+
+
+@pytest.mark.parametrize("length", [None, 12])
+async def test_the_length_of_what_a_head_would_have_got_is_told(serve: Serve, length: int | None) -> None:
+    async def known(call: Call) -> None:
+        await call.downstream.start(200, HEADERS, length)
+        await call.downstream.finish()
+
+    served = await serve(known)
+    async with Raw(served.port) as client:
+        for _ in range(2):
+            await client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+            response = await client.response()
+            assert response.headers.get("content-length") == (None if length is None else str(length))
+            assert "transfer-encoding" not in response.headers
+
+
+async def test_a_status_without_a_name_is_a_status(serve: Serve) -> None:
+    async def odd(call: Call) -> None:
+        await call.answer(599, b"{}")
+
+    served = await serve(odd)
+    async with Raw(served.port) as client:
+        await client.send(GET)
+        response = await client.response()
+        assert (response.status, response.body) == (599, b"{}")
+
+
 async def test_an_abort_looks_cut(serve: Serve) -> None:
     async def cut(call: Call) -> None:
         await call.downstream.start(200, HEADERS, None)

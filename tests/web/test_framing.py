@@ -40,6 +40,15 @@ KEY = f"Authorization: Bearer {CANARY}\r\n"
 POST = f"POST / HTTP/1.1\r\nHost: a\r\n{KEY}"
 CHUNKS = "2\r\n{}\r\n0\r\n\r\n"
 
+STATUSES = {
+    "gzip, chunked": (501, "unsupported_transfer_coding"),
+    "HTTP/2.0": (505, "http_version_not_supported"),
+    "HTTP/0.9": (505, "http_version_not_supported"),
+    "preface of HTTP/2": (505, "http_version_not_supported"),
+    "header without end": (431, "headers_too_large"),
+    "200 headers": (431, "headers_too_large"),
+    "URL without end": (414, "uri_too_long"),
+}
 MALFORMED = {
     "two lengths": f"{POST}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}",
     "length and chunks": f"{POST}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}",
@@ -63,12 +72,18 @@ MALFORMED = {
     "bare LF": f"GET / HTTP/1.1\nHost: a\n{KEY}\n",
     "key in the request line": f"GET /v1/\x01{CANARY} HTTP/1.1\r\nHost: a\r\n\r\n",
     "header without end": f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CANARY}{'x' * 20_000}",
+    "URL without end": f"GET /{CANARY}{'x' * 20_000}",
     "200 headers": f"GET / HTTP/1.1\r\nHost: a\r\n{KEY * 200}\r\n",
     "no Host": f"GET / HTTP/1.1\r\n{KEY}\r\n",
     "two Hosts": f"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n{KEY}\r\n",
     "path in Host": f"GET / HTTP/1.1\r\nHost: a/b\r\n{KEY}\r\n",
     "user in Host": f"GET / HTTP/1.1\r\nHost: {CANARY}@b\r\n\r\n",
     "query in Host": f"GET / HTTP/1.1\r\nHost: a?b\r\n{KEY}\r\n",
+    "two ports in Host": f"GET / HTTP/1.1\r\nHost: a:80:80\r\n{KEY}\r\n",
+    "port in words in Host": f"GET / HTTP/1.1\r\nHost: a:http\r\n{KEY}\r\n",
+    "bracket in Host": f"GET / HTTP/1.1\r\nHost: [::1\r\n{KEY}\r\n",
+    "fragment": f"GET /#{CANARY} HTTP/1.1\r\nHost: a\r\n{KEY}\r\n",
+    "letter past ASCII in the path": f"GET /\xe9 HTTP/1.1\r\nHost: a\r\n{KEY}\r\n",
     "lower-case method": f"get / HTTP/1.1\r\nHost: a\r\n{KEY}\r\n",
     "target that breaks the URL library": f"GET http://[::1]:999999%zz99@/ HTTP/1.1\r\nHost: a\r\n{KEY}\r\n",
 }
@@ -80,15 +95,35 @@ async def test_malformed_http_is_refused_in_words_and_the_connection_ends(serve:
     async with Raw(served.port) as client:
         await client.send(MALFORMED[name])
         response = await client.response()
-        assert (response.status, response.code) == (400, "malformed_http")
+        status, code = STATUSES.get(name, (400, "malformed_http"))
+        assert (response.status, response.code) == (status, code)
         assert response.headers["content-type"] == "application/json"
         assert response.headers["connection"] == "close"
-        assert response.headers["x-gateway-error"] == "malformed_http"
+        assert response.headers["x-gateway-error"] == code
         assert len(response.headers["x-gateway-request-id"]) == 32
         assert "server" not in response.headers
         assert CANARY.encode() not in response.body
         assert await client.closed()
-    assert [error.code for error in served.refused] == ["malformed_http"]
+    assert [error.code for error in served.refused] == [code]
+
+
+@pytest.mark.parametrize("host", ["a", "a:80", "a:", "[::1]", "[::1]:8080", "127.0.0.1", "a_b.c-d", ""])
+async def test_hosts_that_are_fine(serve: Serve, host: str) -> None:
+    served = await serve(echo_path)
+    assert (await ask(served.port, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).status == 200
+
+
+async def test_http_1_0_is_not_told_to_continue(serve: Serve) -> None:
+    async def read(call: Call) -> None:
+        await call.answer(200, await call.body.read())
+
+    served = await serve(read)
+    async with Raw(served.port) as client:
+        await client.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{")
+        await served.until(lambda: served.server.requests_count == 1)
+        await client.send("}")
+        response = await client.response()
+        assert (response.status, response.body) == (200, b"{}")
 
 
 async def test_a_malformed_request_in_pieces_is_refused_too(serve: Serve) -> None:

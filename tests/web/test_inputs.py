@@ -38,6 +38,7 @@ async def sent(serve: Serve, kind: type[Any], body: bytes) -> Response:
         ({"name": "a", "endpoints": ["everything"]}, "endpoints"),
         ({"name": "a", "addresses": ["10.0.0.0/33"]}, "addresses"),
         ({"name": "a", "cache_scope": "planet"}, "cache_scope"),
+        ({"name": "a", "ownership": "maybe"}, "ownership"),
         ({"name": "a", "tags": {"k": 1}}, "tags"),
     ],
 )

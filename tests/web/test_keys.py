@@ -79,6 +79,18 @@ async def test_a_change_holds_from_the_next_request_on(gateway: Running) -> None
     assert (await call(gateway, "GET", path))[1]["limits"] == ["3 requests/day"]  # the rest is as it was
 
 
+async def test_ownership_is_switched_off_and_on_again_by_key(gateway: Running) -> None:
+    clients = gateway.gateway.clients
+    _, made = await call(gateway, "POST", body={"name": "alice", "ownership": "off"})
+    seen = []
+    for change in ("on", None, "off"):
+        client = clients.client(made["id"])
+        assert client is not None
+        seen.append((made["ownership"], client.ownership))
+        _, made = await call(gateway, "PATCH", "/" + made["id"], {"ownership": change})
+    assert seen == [("off", False), ("on", True), (None, True)]
+
+
 async def test_a_key_is_the_same_in_another_process(start: Start) -> None:
     one = await start()
     other = await start(store=one.store_url, name="b")

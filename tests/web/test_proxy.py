@@ -5,10 +5,13 @@ import json
 
 import pytest
 
+from gateway.policy.websocket import is_offered
+from gateway.web.call import Call
 from tests import scripted
 from tests.conftest import Start
 from tests.running import KEY, REAL_KEY, Running
 from tests.scripted import Scripted
+from tests.web.conftest import Serve
 from tests.web.raw import CANARY, Raw, ask
 
 CHAT = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Hi"}]}
@@ -37,7 +40,7 @@ async def test_a_question_is_forwarded_and_its_answer_comes_back(
 async def test_an_absolute_form_goes_to_the_configured_upstream(gateway: Running, upstream: Scripted) -> None:
     response = await ask(port_of(gateway), chat(path="http://evil.example/v1/chat/completions?x=y"))
     assert response.status == 200
-    assert upstream.requests[0].path == "/v1/chat/completions"
+    assert upstream.requests[0].path == "/v1/chat/completions?x=y"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,7 @@ async def test_an_absolute_form_goes_to_the_configured_upstream(gateway: Running
         "/v1/%00",
         "/v1\\models",
         "/v1/engines",
+        "/v1/dreams",
         "/v2/models",
         "/",
         "*",
@@ -66,7 +70,68 @@ async def test_other_paths_are_404_and_reach_nobody(gateway: Running, upstream: 
     assert upstream.calls == 0
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1//chat/completions",
+        "/v1/engines/gpt-6-luna/chat/completions",
+        "/openai/deployments/gpt-6-luna/chat/completions?api-version=2024-10-21",
+        "//openai/deployments/gpt-6-luna/chat/completions?api-version=2024-10-21",
+        "/openai/v1/chat/completions?api-version=preview",
+    ],
+)
+async def test_old_clients_and_those_of_azure_get_there(
+    gateway: Running, upstream: Scripted, path: str
+) -> None:
+    response = await ask(port_of(gateway), chat(path=path))
+    assert response.status == 200
+    assert upstream.requests[0].path == "/v1/chat/completions"
+    assert upstream.requests[0].body == BODY
+
+
+async def test_a_base_address_without_v1_is_told_so(gateway: Running, upstream: Scripted) -> None:
+    response = await ask(port_of(gateway), chat(path="/chat/completions"))
+    assert (response.status, response.code) == (404, "unknown_url")
+    assert b"put it at the end of base_url" in response.body
+    assert upstream.calls == 0
+
+
+async def test_even_where_unknown_paths_pass_some_do_not(start: Start, upstream: Scripted) -> None:
+    wishing = await start('[endpoints]\nunknown = "forward"\nallow = ["inference"]\n')
+    for path in ("/v1/organization/dreams", "/v1/Chat/completions", "/v1/chat%2Fcompletions"):
+        assert (await ask(port_of(wishing), chat(path=path))).status in (403, 404)
+    assert upstream.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "asks"),
+    [
+        (["Connection: Upgrade", "Upgrade: websocket"], True),
+        (["connection: keep-alive, upgrade", "upgrade: h2c, WebSocket"], True),
+        (["Connection: keep-alive", "Connection: upgrade", "Upgrade: websocket"], True),
+        (["Upgrade: websocket"], False),
+        (["Connection: upgrade"], False),
+        (["Connection: upgrade", "Upgrade: h2c"], False),
+        (["Connection: close", "Upgrade: websocket"], False),
+    ],
+)
+async def test_who_asks_for_a_websocket(serve: Serve, fields: list[str], asks: bool) -> None:
+    async def handler(call: Call) -> None:
+        await call.answer_json(200, is_offered(call.header_values))
+
+    served = await serve(handler)
+    message = "\r\n".join(["GET /v1/realtime HTTP/1.1", "Host: a", *fields, "", ""])
+    assert json.loads((await ask(served.port, message)).body) is asks
+
+
+async def test_what_takes_websockets_alone_says_so(gateway: Running, upstream: Scripted) -> None:
+    response = await ask(port_of(gateway), chat(path="/v1/realtime").replace(b"POST", b"GET", 1))
+    assert (response.status, response.code) == (404, "unknown_url")
+    assert b"WebSockets alone" in response.body
+    assert upstream.calls == 0
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
 async def test_other_methods_are_405(gateway: Running, upstream: Scripted, method: str) -> None:
     response = await ask(port_of(gateway), chat().replace(b"POST", method.encode(), 1))
     assert (response.status, response.code) == (405, "method_not_allowed")
