@@ -341,6 +341,6 @@ class Spawned:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what happens outside of the loop, where there is no event to wait on."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)

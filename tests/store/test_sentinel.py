@@ -117,7 +117,8 @@ async def test_a_master_that_hands_over_loses_its_connection(watched: Watched, d
             await asyncio.sleep(0.01)
             return b""
 
-    async with asyncio.timeout(20):
+    # A Sentinel that was kept waiting for two seconds trusts its clock again after thirty (its TILT mode).
+    async with asyncio.timeout(90):
         while await writes_to() != b"%d" % watched.replica.port:
             pass
     assert link.up
