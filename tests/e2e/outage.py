@@ -50,11 +50,13 @@ def config(
     money: str = '["$1/total"]',
     rates: str = "[]",
     more: str = "",
+    deadline: str = "250ms",
 ) -> str:
     """The client `test` is limited by `money`, the client `rated` by `rates`. Nothing is cached."""
     rated = f'[[keys]]\nname = "rated"\nsecret = "env:RATED"\nlimits = {rates}\n'
     cache = "" if "[cache]" in more else "[cache]\nenabled = false\n"
-    return configuration(upstream.base_url, folder, rated + cache + more, limits=money, store=store)
+    text = configuration(upstream.base_url, folder, rated + cache + more, limits=money, store=store)
+    return text.replace("[store]", f'[store]\ndeadline = "{deadline}"', 1)
 
 
 def gated(gate: asyncio.Event) -> Answer:
