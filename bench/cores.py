@@ -1,7 +1,7 @@
 """Which core does what, and how busy each is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,10 +26,10 @@ class Cores:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
+def pinned(*cores: int) -> Iterator[None]:
     """Children started inside inherit the pinning."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -51,6 +51,11 @@ class Busy:
         alone = self._cores.subject not in (self._cores.load, self._cores.upstream)
         others = max(0.0, self._share(now, self._cores.subject) - own) if alone else 0.0
         return Shares(own, others, load)
+
+    def idle(self, cores: Collection[int]) -> float:
+        """Seconds, of all of these cores together, in which nobody ran."""
+        now = _times()
+        return sum(now[core][0] - self._before[core][0] for core in cores)
 
     def _share(self, now: list[tuple[float, float]], core: int) -> float:
         idle, total = (after - before for before, after in zip(self._before[core], now[core], strict=True))

@@ -1,7 +1,7 @@
 """The streaming clients: many open server-sent-event streams in one process, on bare asyncio protocols."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
@@ -89,15 +89,19 @@ def _itself(stream: Stream) -> Stream:
 class Fleet:
     """Streams on one port, each with `events` events at `rate` a second; prompts are numbered from `first`.
 
-    An async context manager: at its end, the clients of streams that are still open hang up.
+    `further` are header fields beyond the usual ones. An async context manager: at its end, the clients of
+    streams that are still open hang up.
     """
 
-    def __init__(self, port: int, events: int, rate: float, first: int) -> None:
+    def __init__(
+        self, port: int, events: int, rate: float, first: int, further: Mapping[str, str] = chat.NOTHING
+    ) -> None:
         self.tally = Tally()
         self._port = port
         self._events = events
         self._rate = rate
         self._next = first
+        self._further = further
         self._streams: list[Stream] = []
 
     @property
@@ -112,7 +116,7 @@ class Fleet:
             await asyncio.sleep(start + seconds * index / count - loop.time())
             body = chat.streamed(f"{self._next:016d}", self._events, self._rate)
             self._next += 1
-            stream = Stream(chat.head(self._port, len(body)) + body, self.tally)
+            stream = Stream(chat.head(self._port, len(body), self._further) + body, self.tally)
             await loop.create_connection(partial(_itself, stream), "127.0.0.1", self._port)
             self._streams.append(stream)
         wanted = len(self._streams)

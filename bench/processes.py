@@ -15,6 +15,7 @@ from bench.cores import pinned
 
 ROOT = Path(__file__).resolve().parent.parent
 _STORES = ("valkey", "redis")
+POLL = 0.05
 _READY_SECONDS = 30
 _STOP_SECONDS = 10
 
@@ -40,14 +41,26 @@ def listens(port: int) -> bool:
 
 
 class Process:
-    """A child and its descendants, on one core. As a context manager it stops them at the end."""
+    """A child and its descendants, on one core or `also` on others. As a context manager it stops them.
+
+    `seconds` is how long it may take to become ready.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], core: int, folder: Path, environment: dict[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        core: int,
+        folder: Path,
+        environment: dict[str, str],
+        *,
+        also: Sequence[int] = (),
+        seconds: float = _READY_SECONDS,
     ) -> None:
         self.name = name
+        self._seconds = seconds
         self._log = folder / f"{name}.log"
-        with pinned(core), self._log.open("wb") as log:
+        with pinned(core, *also), self._log.open("wb") as log:
             self._child = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -57,17 +70,17 @@ class Process:
                 env=_inherited() | environment,
             )
 
-    def wait_ready(self, ready: Callable[[], bool]) -> None:
-        """Return once `ready()` holds; raises NotReadyError."""
-        deadline = time.monotonic() + _READY_SECONDS
+    def wait_ready(self, ready: Callable[[], bool], poll: float = POLL) -> None:
+        """Return once `ready()` holds, asked every `poll` seconds; raises NotReadyError."""
+        deadline = time.monotonic() + self._seconds
         while not ready():
             if self._child.poll() is not None:
                 raise NotReadyError(f"{self.name} ended with {self._child.returncode}: {self._last_words()}")
             if time.monotonic() > deadline:
                 raise NotReadyError(
-                    f"{self.name} is not ready after {_READY_SECONDS} s: {self._last_words()}"
+                    f"{self.name} is not ready after {self._seconds:g} s: {self._last_words()}"
                 )
-            time.sleep(0.05)
+            time.sleep(poll)
 
     def _last_words(self) -> str:
         return " | ".join(self._log.read_text(errors="replace").splitlines()[-5:]) or "it wrote nothing"
@@ -75,8 +88,8 @@ class Process:
     def cpu(self) -> dict[str, float]:
         """CPU seconds used so far: by the subject itself, and by the store that it keeps."""
         used = {"subject": 0.0, "store": 0.0}
-        for member in self._members():
-            used[_role(member)] += _cpu_seconds(member.pid)
+        for member in self.members():
+            used[role(member)] += _cpu_seconds(member.pid)
         return used
 
     def cpu_since(self, before: dict[str, float]) -> dict[str, float]:
@@ -85,9 +98,13 @@ class Process:
 
     def memory(self) -> int:
         """Bytes: the proportional set size (PSS) of all of it, shared pages divided among their users."""
-        return sum(int(member.memory_full_info().pss) for member in self._members())
+        return sum(pss(member.pid) for member in self.members())
 
-    def _members(self) -> list[psutil.Process]:
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def members(self) -> list[psutil.Process]:
         parent = psutil.Process(self._child.pid)
         return [parent, *parent.children(recursive=True)]
 
@@ -95,7 +112,7 @@ class Process:
         """SIGTERM, and SIGKILL for what is left after ten seconds. Only for what this object started."""
         if self._child.poll() is not None:
             return
-        members = self._members()
+        members = self.members()
         self._child.send_signal(signal.SIGTERM)
         try:
             self._child.wait(_STOP_SECONDS)
@@ -118,8 +135,17 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "OPENAI_"))}
 
 
-def _role(member: psutil.Process) -> str:
+def role(member: psutil.Process) -> str:
+    """`store` for the store that a gateway keeps, `subject` for everybody else."""
     return "store" if member.name().startswith(_STORES) else "subject"
+
+
+def pss(pid: int) -> int:
+    """The proportional set size in bytes, as proc(5) rolls it up: shared pages divided among their users."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return 1024 * int(line.split()[1])
+    return 0
 
 
 def _cpu_seconds(pid: int) -> float:

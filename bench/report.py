@@ -1,9 +1,10 @@
 """Results as a table for a terminal, as Markdown for the README, as JSON for machines."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 
+from bench import targets
 from bench.results import (
     CONSTANT,
     DIRECT,
@@ -16,8 +17,7 @@ from bench.results import (
     best_streams,
     quickest,
 )
-
-Table = list[list[str]]  # the first row is the header
+from bench.tables import Table, aligned, piped
 
 _PLAIN = ["plain requests", "requests/s", "CPU µs/request", "added p50 µs", "added p99 µs"]
 _STREAMS = ["streams", "CPU µs/event", "of it the store"]
@@ -26,19 +26,20 @@ _NOTHING = "–"
 
 def terminal(results: Results) -> str:
     """Aligned columns, then the remarks."""
-    tables = [_aligned(table) for table in _tables(results)]
+    tables = [aligned(table) for table in _tables(results)]
     return "\n\n".join([*tables, "\n".join(remarks(results))])
 
 
 def markdown(results: Results) -> str:
     """The same tables and remarks, ready to be pasted."""
-    tables = [_piped(table) for table in _tables(results)]
+    tables = [piped(table) for table in _tables(results)]
     return "\n\n".join([*tables, "\n".join(f"- {remark}" for remark in remarks(results))])
 
 
 def as_json(results: Results) -> str:
-    """Every round with full precision, and the ratios to the bare relay."""
-    return json.dumps(asdict(results) | {"ratios": ratios(results)}, indent=2, ensure_ascii=False)
+    """Every round with full precision, and the targets, the ratios to the bare relay."""
+    compared = {"targets": targets.told(results), "ratios": ratios(results)}
+    return json.dumps(asdict(results) | compared, indent=2, ensure_ascii=False)
 
 
 def ratios(results: Results) -> dict[str, dict[str, float]]:
@@ -172,20 +173,3 @@ def _cell(numbers: dict[str, float], compared: dict[str, float], key: str, unit:
     value = numbers[key] / unit
     shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
     return f"{shown} ({compared[key]:.2f}×)" if key in compared else shown
-
-
-def _aligned(table: Table) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [_line(row, widths) for row in table]
-    return "\n".join([lines[0], "─" * len(lines[0]), *lines[1:]])
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0])]
-    cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-    return "  ".join(cells)
-
-
-def _piped(table: Table) -> str:
-    rule = ["---", *["---:"] * (len(table[0]) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [table[0], rule, *table[1:]])

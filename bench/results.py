@@ -9,6 +9,11 @@ DIRECT = "upstream, no relay"
 RELAY = "bare aiohttp relay"
 CONSTANT = "aiohttp, a constant"
 HIT = "gateway, hit"
+MISS = "gateway, miss"
+STREAM = "gateway, stream"
+# The two stores that requests are compared on.
+EMPTY = "empty store"
+FILLED = "filled store"
 
 FULL = 0.95  # a load generator's core busier than this may have held the subject back
 DISTURBED = 0.1  # others that took more of the subject's core than this have spoilt the round
@@ -36,7 +41,7 @@ class Shares:
 class PlainRound:
     """One round of plain requests through one subject."""
 
-    rate: float  # requests a second on 32 connections
+    rate: float  # requests a second on 32 connections, the work that was put off counted in
     cpu_us: float  # CPU time of the subject per request
     store_cpu_us: float  # and of the store that it keeps
     p50_us: float  # latency on one connection
@@ -55,16 +60,43 @@ class StreamRound:
     wrong: int  # streams that did not bring exactly what was sent
     busy: Shares
 
+    @property
+    def total_us(self) -> float:
+        return self.cpu_us + self.store_cpu_us
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersRound:
+    """Misses, while the load generator and the upstream ran on the gateway's cores."""
+
+    rate: float  # requests a second
+    own: float  # cores that the gateway was busy on, its store included
+    idle: float  # cores that nobody was busy on
+
+    @property
+    def per_core(self) -> float:
+        """Requests a second for each core that was the gateway's to use: what it used, and what it left."""
+        return self.rate / (self.own + self.idle)
+
 
 @dataclass(slots=True)
 class Results:
-    """All rounds by row, in the order of the table; memory in bytes per open stream, by their number."""
+    """All rounds by row, in the order of the table.
+
+    `memory`: bytes per open stream, by their number. `filled`: p50 in µs, by `EMPTY` and `FILLED`.
+    `workers`: by their number. `idle`: bytes of each idle worker, by their number. `starts`: seconds to the
+    first answer.
+    """
 
     machine: str
     cores: str
     plain: dict[str, list[PlainRound]] = field(default_factory=dict)
     streams: dict[str, list[StreamRound]] = field(default_factory=dict)
     memory: dict[str, dict[int, float]] = field(default_factory=dict)
+    filled: dict[str, list[float]] = field(default_factory=dict)
+    workers: dict[int, list[WorkersRound]] = field(default_factory=dict)
+    idle: dict[int, list[float]] = field(default_factory=dict)
+    starts: list[float] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
 
@@ -92,7 +124,7 @@ def best_plain(rounds: Sequence[PlainRound]) -> PlainRound:
 
 def best_streams(rounds: Sequence[StreamRound]) -> StreamRound:
     """The round with the least CPU per event, and the wrong streams of all rounds."""
-    least = min(rounds, key=lambda one: one.cpu_us + one.store_cpu_us)
+    least = min(rounds, key=lambda one: one.total_us)
     return StreamRound(
         events=least.events,
         cpu_us=least.cpu_us,

@@ -1,6 +1,6 @@
-"""`python bench/run.py`: the gateway, a bare aiohttp relay and nginx side by side, in two or three minutes.
+"""`python bench/run.py`: the gateway, a bare aiohttp relay and nginx side by side, and the targets.
 
-See docs/benchmarks.md for what is measured and how to read it.
+See docs/performance.md for what is measured and how to read it.
 """
 
 import argparse
@@ -13,10 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import plain, report, streaming, subjects, wrk
+from bench import document, filled, footprint, plain, report, scaling, streaming, subjects, targets, wrk
 from bench.apparatus import started
 from bench.cores import Cores
 from bench.results import Results
+from gateway import __version__
 
 _PLAIN_ROUNDS = 3
 _STREAM_ROUNDS = 2
@@ -24,22 +25,29 @@ _STREAM_ROUNDS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 1 if a number is missing or doubtful, or 2 if nothing could run."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.write and (given.quick or given.only != subjects.NAMES):
+        parser.error("only a whole run is written")
     if not sys.platform.startswith("linux"):
         return _refuse("the benchmark needs Linux: it pins processes to cores and reads /proc")
     if not wrk.available():
         return _refuse("wrk is not installed (Debian and Ubuntu: apt-get install wrk nginx)")
     # SIGTERM unwinds as Ctrl-C does, so that everything that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results = measure(given.only, given.seconds)
-    render = report.as_json if given.json else report.markdown if given.markdown else report.terminal
-    print(render(results))
+    results = measure(given.only, given.seconds, quick=given.quick)
+    print(_rendered(results, given))
+    if given.write:
+        document.write(_markdown(results), "bench", __version__)
     return 1 if results.complaints else 0
 
 
-def measure(names: Sequence[str], seconds: int) -> Results:
-    """Start, measure, end. `seconds` is the length of one measurement; there are about forty."""
-    results = Results(_machine(), _placement(Cores.choose()))
+def measure(names: Sequence[str], seconds: int, *, quick: bool = False) -> Results:
+    """Start, measure, end. `seconds` is the length of one measurement; there are about sixty.
+
+    `quick`: without the filled store, which takes two minutes of the six or seven.
+    """
+    results = Results(machine(), placement())
     with (
         tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder,
         started(names, Path(folder)) as apparatus,
@@ -48,10 +56,35 @@ def measure(names: Sequence[str], seconds: int) -> Results:
         plain.measure(apparatus, results, rounds=_PLAIN_ROUNDS, seconds=seconds)
         streaming.measure(apparatus, results, rounds=_STREAM_ROUNDS, seconds=seconds)
         results.complaints = apparatus.complaints
+    if "gateway" in names:
+        _measure_gateway(results, seconds, quick)
     return results
 
 
-def _machine() -> str:
+def _measure_gateway(results: Results, seconds: int, quick: bool) -> None:
+    """What is told of the gateway alone: on a machine where the other subjects have ended."""
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        footprint.measure(Path(folder), results, results.complaints)
+        with started([], Path(folder)) as apparatus:
+            apparatus.complaints = results.complaints
+            scaling.measure(apparatus, results, seconds)
+            if not quick:
+                filled.measure(apparatus, results, max(1, seconds // 2))
+
+
+def _rendered(results: Results, given: argparse.Namespace) -> str:
+    if given.json:
+        return report.as_json(results)
+    if given.markdown:
+        return _markdown(results)
+    return "\n\n".join([targets.terminal(results), report.terminal(results)])
+
+
+def _markdown(results: Results) -> str:
+    return "\n\n".join([targets.markdown(results), report.markdown(results)])
+
+
+def machine() -> str:
     return f"{_processor()}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
 
 
@@ -62,7 +95,8 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _placement(cores: Cores) -> str:
+def placement() -> str:
+    cores = Cores.choose()
     rest = "one other" if cores.load == cores.upstream else "one other each"
     if cores.subject == cores.load:
         return "One core for everything: the load generator and the upstream take from the subject"
@@ -75,9 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", type=_names, default=subjects.NAMES, help=f"some of {','.join(subjects.NAMES)}"
     )
+    parser.add_argument("--quick", action="store_true", help="without the filled store")
+    parser.add_argument("--write", action="store_true", help=f"and write it into {document.PAGE.name}")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="every round, for machines")
-    form.add_argument("--markdown", action="store_true", help="tables ready for the README")
+    form.add_argument("--markdown", action="store_true", help="tables ready to be pasted")
     return parser
 
 

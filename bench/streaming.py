@@ -62,9 +62,14 @@ def _run(apparatus: Apparatus, work: Coroutine[None, None, _T]) -> _T:
         return runner.run(work)
 
 
+def _fleet(apparatus: Apparatus, running: Running, events: int, rate: float) -> Fleet:
+    subject = running.subject
+    return Fleet(subject.port, events, rate, next(apparatus.numbers), subject.further)
+
+
 async def _round(apparatus: Apparatus, running: Running, seconds: int) -> StreamRound:
     events = round(RATE * (_RAMP + seconds + _SPARE))
-    async with Fleet(running.subject.port, events, RATE, next(apparatus.numbers)) as fleet:
+    async with _fleet(apparatus, running, events, RATE) as fleet:
         await fleet.grow(STREAMS, _RAMP)
         busy, before, seen = Busy(apparatus.cores), running.process.cpu(), fleet.tally.events
         await asyncio.sleep(seconds)
@@ -82,12 +87,12 @@ async def _round(apparatus: Apparatus, running: Running, seconds: int) -> Stream
 
 
 async def _weigh(apparatus: Apparatus, running: Running) -> dict[int, float]:
-    port, held = running.subject.port, {}
-    async with Fleet(port, 2, RATE, next(apparatus.numbers)) as warm:
+    held = {}
+    async with _fleet(apparatus, running, 2, RATE) as warm:
         await warm.grow(_WARM_UP, 0.1)
         await warm.finish(10)
     before = running.process.memory()
-    async with Fleet(port, _IDLE_EVENTS, _IDLE_RATE, next(apparatus.numbers)) as fleet:
+    async with _fleet(apparatus, running, _IDLE_EVENTS, _IDLE_RATE) as fleet:
         for count in OPEN:
             await fleet.grow(count - fleet.opened, _RAMP)
             if fleet.tally.ended:

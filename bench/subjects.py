@@ -9,18 +9,21 @@ from pathlib import Path
 from bench import chat, nginx
 from bench.probe import answers
 from bench.processes import free_port, listens
-from bench.results import CONSTANT, DIRECT, HIT, RELAY
+from bench.results import CONSTANT, DIRECT, HIT, MISS, RELAY, STREAM
 
 NAMES = ("gateway", "relay", "nginx", "constant")
 
 _GATEWAY = """\
 [server]
 port = {port}
+workers = {workers}
 [admin]
 port = {admin}
 key = "env:BENCH_ADMIN_KEY"
 [store]
-url = "embedded:{folder}/data"
+url = "embedded:{data}"
+[ledger]
+max_rows = {rows}
 [[upstreams]]
 name = "scripted"
 base_url = "http://127.0.0.1:{upstream}/v1"
@@ -53,36 +56,55 @@ class Subject:
     rows: Sequence[Row]
     stream_row: str | None = None  # its name in the table of streams; None: it is not asked for any
     environment: dict[str, str] = field(default_factory=dict)
+    further: dict[str, str] = field(default_factory=dict)  # header fields that it has to be asked with
+    seconds: float = 30  # in which it has to be ready
 
 
-def upstream(port: int) -> Subject:
+def upstream(port: int, name: str = "upstream") -> Subject:
     """The scripted upstream, asked directly: the ceiling of the apparatus."""
     rows = [Row(DIRECT, unique=True, forwards=True)]
     command = _module("upstream", "--port", port)
-    return Subject("upstream", port, command, lambda: answers(port, "/stats"), rows)
+    return Subject(name, port, command, lambda: answers(port, "/stats"), rows)
 
 
 def prepare(name: str, upstream: int, folder: Path) -> Subject:
     """The subject of that name, on a free port, its files (if any) written into its own new folder."""
+    if name == "gateway":
+        return gateway(name, upstream, folder)
     home = folder / name
     home.mkdir(mode=0o700)
     return _MAKERS[name](free_port(), upstream, home)
 
 
-def _gateway(port: int, upstream: int, home: Path) -> Subject:
-    admin = free_port()
-    written = home / "gateway.toml"
-    written.write_text(_GATEWAY.format(port=port, admin=admin, folder=home, upstream=upstream))
+def gateway(
+    name: str,
+    upstream: int,
+    folder: Path,
+    *,
+    workers: int = 1,
+    data: Path | None = None,
+    rows: int = 100_000,
+    more: str = "",
+) -> Subject:
+    """One with so many workers, its store in `data` (or in a folder of its own), for so many ledger rows.
+
+    `more` is what its configuration says beyond the usual, as further tables.
+    """
+    home = folder / name
+    home.mkdir(mode=0o700)
+    port, admin, written = free_port(), free_port(), home / "gateway.toml"
+    values = {"port": port, "admin": admin, "upstream": upstream, "workers": workers, "rows": rows}
+    written.write_text(_GATEWAY.format(data=data or home / "data", **values) + more)
     return Subject(
-        "gateway",
+        name,
         port,
         [sys.executable, "-m", "gateway", "serve", "--config", str(written)],
         lambda: answers(admin, "/readyz"),
         [
-            Row("gateway, miss", unique=True, forwards=True, cache="miss"),
+            Row(MISS, unique=True, forwards=True, cache="miss"),
             Row(HIT, unique=False, forwards=False, cache="hit"),
         ],
-        stream_row="gateway, stream",
+        stream_row=STREAM,
         environment={
             "BENCH_KEY": chat.KEY,
             "BENCH_ADMIN_KEY": os.urandom(32).hex(),
@@ -119,7 +141,6 @@ def missing(name: str) -> str | None:
 
 
 _MAKERS: Mapping[str, Callable[[int, int, Path], Subject]] = {
-    "gateway": _gateway,
     "relay": _relay,
     "nginx": _nginx,
     "constant": _constant,

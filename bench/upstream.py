@@ -1,13 +1,16 @@
 """The scripted upstream: an OpenAI-shaped server that must be far quicker than whatever is measured.
 
 `python -m bench.upstream --port N`. It answers every POST with one fixed completion of about 400 bytes, or,
-asked for a stream, with as many events at such a rate as the request's `metadata` says. `GET /stats` counts.
+asked for a stream, with as many events at such a rate as the prompt says; where that says `clocked`, each
+event tells when it left, on the machine's monotonic clock (ns). `GET /stats` counts what was asked, and
+`GET /v1/models` names a model, for gateways that want to know.
 """
 
 import argparse
 import asyncio
 import json
 import re
+import time
 from typing import cast
 
 import httptools
@@ -57,6 +60,8 @@ def _head(*fields: bytes) -> bytes:
 
 
 _ANSWER = _head(b"content-type: application/json", b"content-length: %d" % len(_COMPLETION)) + _COMPLETION
+_MODEL_LIST = b'{"object": "list", "data": [{"id": "gpt-4o-mini", "object": "model", "owned_by": "bench"}]}'
+_MODELS = _head(b"content-type: application/json", b"content-length: %d" % len(_MODEL_LIST)) + _MODEL_LIST
 _STREAM_HEAD = _head(b"content-type: text/event-stream", b"transfer-encoding: chunked")
 _TOKEN = _event([{"index": 0, "delta": {"role": "assistant", "content": " lamps"}, "finish_reason": None}])
 _STOP = _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
@@ -66,8 +71,10 @@ _END = b"0\r\n\r\n"
 
 _IS_STREAM = re.compile(rb'"stream"\s*:\s*true')
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true')
-_EVENTS = re.compile(rb'"events"\s*:\s*"(\d+)"')
-_RATE = re.compile(rb'"rate"\s*:\s*"([\d.]+)"')
+# As `chat.streamed` writes it into the prompt.
+_EVENTS = re.compile(rb"\[events=(\d+) ")
+_RATE = re.compile(rb" rate=([\d.]+)")
+_CLOCKED = re.compile(rb" clocked\]")
 
 
 class Stats:
@@ -90,6 +97,7 @@ class Playback:
         self._stats = stats
         self._left = int(_number(_EVENTS, request, 10))
         self._period = 1 / _number(_RATE, request, 25)
+        self._clocked = _CLOCKED.search(request) is not None
         self._last = _STOP + (_USAGE if _WANTS_USAGE.search(request) else b"") + _DONE + _END
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time()
@@ -104,7 +112,7 @@ class Playback:
             self._transport.write(self._last)
             self.stop()
             return
-        self._transport.write(_TOKEN)
+        self._transport.write(_stamped() if self._clocked else _TOKEN)
         self._due += self._period
         self._timer = self._loop.call_at(self._due, self._tick)
 
@@ -115,6 +123,11 @@ class Playback:
         if self._left >= 0:
             self._stats.open_streams -= 1
         self._left = -1
+
+
+def _stamped() -> bytes:
+    delta = {"index": 0, "delta": {"content": f" {time.monotonic_ns()}"}, "finish_reason": None}
+    return _event([delta])
 
 
 def _number(pattern: re.Pattern[bytes], request: bytes, default: float) -> float:
@@ -153,6 +166,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._url == b"/stats":
             self._transport.write(self._stats.answer())
+            return
+        if self._url == b"/v1/models":
+            self._transport.write(_MODELS)
             return
         self._stats.requests += 1
         if _IS_STREAM.search(self._body):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,15 @@ def available() -> bool:
     return shutil.which("wrk") is not None
 
 
-def script(port: int, unique: bool) -> str:
-    """The Lua script. With `unique`, each request's prompt is a new one of the same length."""
+def script(port: int, unique: bool, further: Mapping[str, str] = chat.NOTHING) -> str:
+    """The Lua script. With `unique`, each request's prompt is a new one of the same length.
+
+    `further` are header fields beyond the usual ones.
+    """
     before, after = chat.body("#").decode().split("#")
     length = len(before) + _DIGITS + len(after)
     return _SCRIPT.format(
-        head=json.dumps(chat.head(port, length).decode()),
+        head=json.dumps(chat.head(port, length, further).decode()),
         before=json.dumps(before),
         after=json.dumps(after),
         unique="true" if unique else "false",
@@ -70,10 +74,19 @@ def script(port: int, unique: bool) -> str:
     )
 
 
-def run(port: int, *, unique: bool, connections: int, seconds: int, first: int, folder: Path) -> Shot:
+def run(
+    port: int,
+    *,
+    unique: bool,
+    connections: int,
+    seconds: int,
+    first: int,
+    folder: Path,
+    further: Mapping[str, str] = chat.NOTHING,
+) -> Shot:
     """Ask 127.0.0.1:`port` for that long from one thread; unique prompts are numbered from `first`."""
-    path = folder / "wrk.lua"
-    path.write_text(script(port, unique))
+    path = folder / f"wrk-{first}.lua"
+    path.write_text(script(port, unique, further))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(path)]
     command += [f"http://127.0.0.1:{port}{chat.PATH}", "--", str(first)]
     try:

@@ -1,3 +1,3 @@
 """One OpenAI key, many clients. Start reading at `gateway.pipeline`."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -7,9 +7,10 @@ from gateway.exchange import Exchange
 from gateway.policy.claims import MOST_NANO
 from gateway.policy.counts import as_billed
 from gateway.policy.endpoints import Charge
-from gateway.policy.ledger import Row, Settled, record_of
+from gateway.policy.ledger import Row, Settled, detailed, record_of
 from gateway.policy.models import output_cap
-from gateway.policy.records import Record, Usage, Window
+from gateway.policy.prompt import most_tokens
+from gateway.policy.records import Record, Usage
 from gateway.runtime import Gateway
 
 _OTHER = "other"
@@ -40,13 +41,13 @@ def worst_cost(gateway: Gateway, exchange: Exchange, input_tokens: int, output_t
     None: one of them has no price for the model. Never more than the store can count. Raises NotPriced for a
     tool whose fee is not known.
     """
-    facts, costs = exchange.facts, [0]
+    facts, model, worst = exchange.facts, _priced_as(exchange), 0
     for name in gateway.upstreams.plan(exchange.sent_model):
-        price = gateway.prices.find(name, _priced_as(exchange), exchange.arrived)
+        price = gateway.prices.find(name, model, exchange.arrived)
         if price is None or facts is None:
             return None
-        costs.append(price.worst(input_tokens, output_tokens, facts))
-    return min(max(costs), MOST_NANO)
+        worst = max(worst, price.worst(input_tokens, output_tokens, facts))
+    return min(worst, MOST_NANO)
 
 
 def worst_fee(gateway: Gateway, exchange: Exchange) -> int | None:
@@ -119,18 +120,21 @@ def lease_record(gateway: Gateway, exchange: Exchange) -> Record:
     else:
         row = _row(exchange, first, "lease", _NO_USAGE, _worst_unmetered(gateway, exchange))
     exchange.lease_row = row
-    return record_of(row, _day(gateway, exchange), _known(gateway, exchange.sent_model))
+    return record_of(row, gateway.calendar.day(exchange.arrived), _known(gateway, exchange.sent_model))
 
 
 def _most_input(gateway: Gateway, exchange: Exchange) -> int:
     if exchange.input_tokens is not None:
         return exchange.input_tokens
-    # Where nobody's tokens are limited they are not worth counting: no text has more of them than bytes.
+    if exchange.worst is not None and (bound := most_tokens(exchange.body)) is not None:
+        return bound  # what was claimed, and priced, without counting (`sized`)
+    # Where nobody's tokens are limited they are not counted: no text has more of them than bytes.
     tokens = len(exchange.body)
     if exchange.upload is not None and exchange.facts is not None:
         tokens = exchange.facts.input_bound or 0
-    with contextlib.suppress(NotPriced):
-        exchange.worst = worst_cost(gateway, exchange, tokens, exchange.worst_output)
+    if exchange.worst is None:
+        with contextlib.suppress(NotPriced):
+            exchange.worst = worst_cost(gateway, exchange, tokens, exchange.worst_output)
     return tokens
 
 
@@ -147,10 +151,17 @@ def record(gateway: Gateway, exchange: Exchange) -> Record:
     if usage is not None:
         settled = "estimate" if usage.estimated else "usage"
     finished = exchange.finished if exchange.finished is not None else gateway.clock.monotonic()
-    row = _row(exchange, exchange.upstream, settled, usage or _NO_USAGE, exchange.cost, finished)
+    first = exchange.first_byte
+    row = _row(
+        *(exchange, exchange.upstream, settled, usage or _NO_USAGE, exchange.cost),
+        status=exchange.status,
+        error=exchange.error.code if exchange.error is not None else None,
+        duration=_ms(finished - exchange.started),
+        first_token=None if first is None else _ms(first - exchange.started),
+    )
     lease = exchange.lease_row
     leased = None if lease is None else (lease, _known(gateway, lease.sent))
-    return record_of(row, _day(gateway, exchange), _counted_as(gateway, exchange), leased)
+    return record_of(row, gateway.calendar.day(exchange.arrived), _counted_as(gateway, exchange), leased)
 
 
 def _row(
@@ -159,12 +170,16 @@ def _row(
     settled: Settled,
     usage: Usage,
     cost: int | None,
-    finished: float | None = None,
+    *,
+    status: int = 0,
+    error: str | None = None,
+    duration: int = 0,
+    first_token: int | None = None,
 ) -> Row:
-    """`finished` None: nobody knows yet how it ends."""
-    client, facts, first = exchange.client, exchange.facts, exchange.first_byte
+    """How it ended is left out of that of a request of which nobody knows yet."""
+    client, facts = exchange.client, exchange.facts
     assert client is not None
-    return Row(
+    row = Row(
         id=exchange.id,
         time=exchange.arrived,
         key=client.id,
@@ -173,27 +188,21 @@ def _row(
         model=exchange.path_args.get("model") if facts is None else facts.model,
         sent=exchange.sent_model,
         upstream=upstream,
-        status=0 if finished is None else exchange.status,
-        error=exchange.error.code if exchange.error is not None else None,
+        status=status,
+        error=error,
         cache=exchange.cache,
         settled=settled,
         input=usage.input,
         output=usage.output,
-        cached=usage.cached,
-        reasoning=usage.reasoning,
-        cache_write=usage.cache_write,
-        input_audio=usage.input_audio,
-        input_image=usage.input_image,
-        output_audio=usage.output_audio,
-        output_image=usage.output_image,
         cost=cost,
         saved=exchange.saved,
-        duration=0 if finished is None else _ms(finished - exchange.started),
-        first_token=None if first is None else _ms(first - exchange.started),
+        duration=duration,
+        first_token=first_token,
         tags=dict(exchange.tags or client.tags),  # those of the key, where its header was never read
         shadow=list(exchange.shadowed),
         bounded=facts is not None and facts.max_output is not None,
     )
+    return detailed(row, usage)
 
 
 def _counted_as(gateway: Gateway, exchange: Exchange) -> str | None:
@@ -204,10 +213,6 @@ def _counted_as(gateway: Gateway, exchange: Exchange) -> str | None:
 
 def _known(gateway: Gateway, model: str | None) -> str | None:
     return model if model is None or model in gateway.known_models else _OTHER
-
-
-def _day(gateway: Gateway, exchange: Exchange) -> str:
-    return gateway.calendar.span(Window.DAY, exchange.arrived).id.removeprefix("day-")
 
 
 def _ms(seconds: float) -> int:

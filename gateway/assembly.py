@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -25,7 +26,6 @@ from gateway.telemetry import Telemetry
 from gateway.upstream.local import MODEL, NAME, LocalModel
 from gateway.upstream.secrets import Secret, resolve
 from gateway.upstream.webhook import Webhook
-from gateway.web.listen import Listeners
 
 Announce = Callable[[str], None]
 
@@ -63,12 +63,19 @@ def label_models(settings: Settings) -> frozenset[str]:
 async def store(
     settings: Settings, stack: contextlib.AsyncExitStack, tasks: Tasks, telemetry: Telemetry
 ) -> tuple[RedisStore, str]:
-    """The store, and the URL that it has now."""
+    """The store, and the URL that it has now. An embedded one is started."""
     url = settings.store.url
     if url.startswith(_EMBEDDED):
         embedded = await Embedded.start(Path(url.removeprefix(_EMBEDDED)), spawn=tasks.spawn)
         stack.push_async_callback(embedded.stop)
         url = embedded.url
+    return await store_at(url, settings, stack, tasks, telemetry), url
+
+
+async def store_at(
+    url: str, settings: Settings, stack: contextlib.AsyncExitStack, tasks: Tasks, telemetry: Telemetry
+) -> RedisStore:
+    """The store that is at this URL, whoever has started it."""
     opened = await open_store(
         url,
         deadline=float(settings.store.deadline),
@@ -81,7 +88,15 @@ async def store(
         on_error=telemetry.store_error,
     )
     stack.push_async_callback(opened.close)
-    return opened, url
+    return opened
+
+
+def remote_upstreams(
+    settings: Settings, environ: Mapping[str, str]
+) -> tuple[list[Upstream], dict[str, Secret]]:
+    """What is configured, or what the environment names."""
+    made = settings.upstreams or upstreams_from_environment(environ)
+    return made, {upstream.name: resolve(upstream.api_key, environ) for upstream in made}
 
 
 async def upstreams(
@@ -93,8 +108,7 @@ async def upstreams(
     announce: Announce,
 ) -> tuple[list[Upstream], dict[str, Secret]]:
     """What is configured, or what the environment names; with neither, the local model."""
-    made = settings.upstreams or upstreams_from_environment(environ)
-    keys = {upstream.name: resolve(upstream.api_key, environ) for upstream in made}
+    made, keys = remote_upstreams(settings, environ)
     if local or not made:
         model = await LocalModel.start(announce, tasks.spawn)
         stack.push_async_callback(model.stop)
@@ -148,8 +162,17 @@ async def _webhook(
     return webhook.send
 
 
+class Ports(Protocol):
+    """Where the listeners are, which tells where any free port was asked for."""
+
+    @property
+    def public_port(self) -> int: ...
+    @property
+    def admin_port(self) -> int: ...
+
+
 def welcomer(
-    announce: Announce, settings: Settings, listeners: Listeners, made: list[Upstream], *, chosen: bool
+    announce: Announce, settings: Settings, listeners: Ports, made: list[Upstream], *, chosen: bool
 ) -> Callable[[FirstStart], None]:
     """Prints the first lines. `chosen`: somebody asked for the local model."""
     bound = _as_bound(settings, listeners)
@@ -158,7 +181,7 @@ def welcomer(
     return lambda first: announce(welcome(first, bound, remote, local=local, chosen=chosen))
 
 
-def _as_bound(settings: Settings, listeners: Listeners) -> Settings:
+def _as_bound(settings: Settings, listeners: Ports) -> Settings:
     """With the ports that were got, where any free one was asked for."""
     return msgspec.structs.replace(
         settings,

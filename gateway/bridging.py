@@ -13,6 +13,7 @@ from gateway.policy.endpoints import Endpoint, find
 from gateway.policy.facts import Facts, read
 from gateway.sources import Pairs, Source, Stored
 
+OLD: Final = frozenset({"completions", "edits"})  # the operations that may be put to a model as a chat
 CHAT: Final[Endpoint] = find("POST", "/v1/chat/completions")[0]
 
 _Turn = Callable[[bytes], bytes]
@@ -60,7 +61,7 @@ def bridged(endpoint: Endpoint, body: bytes, facts: Facts, model: str | None) ->
     A completion is bridged for OpenAI's models that only chat. An edit always is: no server is left that
     takes one. `facts` are those of this very body. Raises InvalidRequest, `cannot_bridge` or `missing_model`.
     """
-    if endpoint.name not in ("completions", "edits"):
+    if endpoint.name not in OLD:
         return None
     if model is None:
         raise InvalidRequest("You must provide 'model'.", code="missing_model", param="model")
@@ -79,6 +80,7 @@ class Turned:
 
     source: Source
     turn: _Turn = field(repr=False)
+    body: None = None
     length: None = None
     stream: bool = True
 

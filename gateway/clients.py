@@ -3,10 +3,14 @@
 Built from what `gateway.toml` declares and what the store holds, kept fresh by the store's pushes.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import cast
 
 from gateway.errors import Forbidden, InvalidKey, StoreUnavailable
 from gateway.policy.credentials import valid_address
@@ -17,6 +21,8 @@ from gateway.policy.records import CacheScope, Client, KeyRecord, Limit, TeamRec
 from gateway.store.base import Change, Keys, Roster
 
 log = logging.getLogger("gateway")
+
+_SLICE = 2_000  # keys that are resolved at a stretch: some 20 ms
 
 Trusted = Callable[
     [], Awaitable[bool]
@@ -32,10 +38,10 @@ def resolve(
     ownership: bool = True,
 ) -> Client:
     """Key, team and gateway, laid over each other: limits add up, permissions narrow."""
-    limits = parse_limits(key.limits, f"key:{key.id}")
-    if team is not None:
-        limits += parse_limits(team.limits, f"team:{team.name}")
-    models = [tuple(key.models)] + ([tuple(team.models)] if team else [])
+    limits = parse_limits(key.limits, f"key:{key.id}") if key.limits else ()
+    if team is not None and team.limits:
+        limits += _limits_of(team)
+    models = (tuple(key.models), tuple(team.models)) if team else (tuple(key.models),)
     for narrower in (team.endpoints if team else None, key.endpoints):
         if narrower is not None:
             endpoints = frozenset(narrower)
@@ -45,7 +51,7 @@ def resolve(
         digest=bytes.fromhex(key.digest),
         team=key.team,
         limits=limits + gateway_limits,
-        models=tuple(models),
+        models=_shared(models),
         endpoints=endpoints,
         addresses=tuple(key.addresses),
         expires=key.expires,
@@ -53,6 +59,23 @@ def resolve(
         tags=key.tags,
         ownership=ownership if key.ownership is None else key.ownership == "on",
     )
+
+
+def _limits_of(team: TeamRecord) -> tuple[Limit, ...]:
+    if all(type(text) is str for text in team.limits):
+        return _parsed(f"team:{team.name}", *cast(list[str], team.limits))
+    return parse_limits(team.limits, f"team:{team.name}")
+
+
+@lru_cache(maxsize=1024)  # the same objects for all keys of a team
+def _parsed(scope: str, *texts: str) -> tuple[Limit, ...]:
+    return parse_limits(texts, scope)
+
+
+@lru_cache(maxsize=1024)
+def _shared(models: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """One object for all keys that may use the same."""
+    return models
 
 
 def check_address(client: Client, peer: str) -> None:
@@ -85,6 +108,16 @@ def check_model(client: Client, model: str) -> None:
         )
 
 
+@dataclass(slots=True)
+class _Held:
+    """What the store holds, and the clients that come of it with what is declared."""
+
+    keys: dict[str, KeyRecord] = field(default_factory=dict)
+    teams: dict[str, TeamRecord] = field(default_factory=dict)
+    clients: dict[bytes, Client] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)
+
+
 class ClientTable:
     """digest of the presented key → `Client`."""
 
@@ -99,18 +132,15 @@ class ClientTable:
         self._endpoints = frozenset(endpoints)
         self._cache_scope = cache_scope
         self._ownership = ownership
-        self._keys: dict[str, KeyRecord] = {}
-        self._teams: dict[str, TeamRecord] = {}
+        self._held = _Held()
         self._declared_keys: dict[str, KeyRecord] = {}
         self._declared_teams: dict[str, TeamRecord] = {}
-        self._clients: dict[bytes, Client] = {}
-        self._digests: dict[str, bytes] = {}
         self.loaded = False
         self.version = 0  # grows with each change: what was read of the store before one is old after it
 
     def find(self, presented: bytes) -> Client | None:
         """The client whose key this is. The key itself never leaves the hash function."""
-        return self._clients.get(hashlib.sha256(presented).digest())
+        return self._held.clients.get(hashlib.sha256(presented).digest())
 
     def identify(self, presented: bytes, now: int) -> Client:
         """Whose key this is at `now` (ms). Raises InvalidKey, with one text for every reason.
@@ -129,73 +159,86 @@ class ClientTable:
         """What the configuration file says; it wins over the store."""
         self._declared_keys = {key.id: key for key in keys}
         self._declared_teams = {team.name: team for team in teams}
-        self._rebuild()
+        self.replace(self._held.keys.values(), self._held.teams.values(), loaded=self.loaded)
 
-    def replace(self, keys: Iterable[KeyRecord], teams: Iterable[TeamRecord]) -> None:
+    def replace(self, keys: Iterable[KeyRecord], teams: Iterable[TeamRecord], *, loaded: bool = True) -> None:
         """Everything that the store holds."""
-        self._keys = {key.id: key for key in keys}
-        self._teams = {team.name: team for team in teams}
-        self.loaded = True
+        held = _Held({key.id: key for key in keys}, {team.name: team for team in teams})
+        for _ in self._resolving(held):
+            pass
+        self._take(held, loaded)
+
+    async def replacement(self, roster: Roster) -> Callable[[], None]:
+        """What replaces everything by that. Worked out in slices: a hundred thousand keys take a second."""
+        held = _Held({key.id: key for key in roster.keys}, {team.name: team for team in roster.teams})
+        for _ in self._resolving(held):
+            await asyncio.sleep(0)
+        return lambda: self._take(held, loaded=True)
+
+    def _take(self, held: _Held, loaded: bool) -> None:
+        self._held = held
+        self.loaded = loaded
         self.version += 1
-        self._rebuild()
+
+    def _resolving(self, held: _Held) -> Iterator[None]:
+        """Fills in the clients, with a pause after each slice."""
+        for number, known in enumerate(held.keys | self._declared_keys, 1):
+            self._place(held, known)
+            if number % _SLICE == 0:
+                yield
 
     def put_key(self, id: str, record: KeyRecord | None) -> None:
         """One key changed, or was deleted."""
         self.version += 1
         if record is None:
-            self._keys.pop(id, None)
+            self._held.keys.pop(id, None)
         else:
-            self._keys[id] = record
-        self._place(id)
+            self._held.keys[id] = record
+        self._place(self._held, id)
 
     def put_team(self, name: str, record: TeamRecord | None) -> None:
         """One team changed; its keys are resolved anew."""
         self.version += 1
         if record is None:
-            self._teams.pop(name, None)
+            self._held.teams.pop(name, None)
         else:
-            self._teams[name] = record
-        for key in [*self._keys.values(), *self._declared_keys.values()]:
+            self._held.teams[name] = record
+        for key in [*self._held.keys.values(), *self._declared_keys.values()]:
             if key.team == name:
-                self._place(key.id)
+                self._place(self._held, key.id)
 
     def keys(self) -> list[KeyRecord]:
-        return list((self._keys | self._declared_keys).values())
+        return list((self._held.keys | self._declared_keys).values())
 
     def teams(self) -> list[TeamRecord]:
-        return list((self._teams | self._declared_teams).values())
+        return list((self._held.teams | self._declared_teams).values())
 
     def stored(self) -> Roster:
         """What the store held when it was last read: without what is only declared."""
-        return Roster(tuple(self._keys.values()), tuple(self._teams.values()))
+        return Roster(tuple(self._held.keys.values()), tuple(self._held.teams.values()))
 
     def everybody(self) -> list[Client]:
-        return list(self._clients.values())
+        return list(self._held.clients.values())
 
     def key(self, id: str) -> KeyRecord | None:
-        return self._declared_keys.get(id) or self._keys.get(id)
+        return self._declared_keys.get(id) or self._held.keys.get(id)
 
     def team(self, name: str) -> TeamRecord | None:
-        return self._declared_teams.get(name) or self._teams.get(name)
+        return self._declared_teams.get(name) or self._held.teams.get(name)
 
     def client(self, id: str) -> Client | None:
         """A client by its public id."""
-        return self._clients.get(self._digests.get(id, b""))
+        return self._held.clients.get(self._held.digests.get(id, b""))
 
-    def _rebuild(self) -> None:
-        self._clients.clear()
-        self._digests.clear()
-        for known in self._keys | self._declared_keys:
-            self._place(known)
-
-    def _place(self, id: str) -> None:
-        old = self._digests.pop(id, None)
+    def _place(self, held: _Held, id: str) -> None:
+        old = held.digests.pop(id, None)
         if old is not None:
-            self._clients.pop(old, None)
-        record = self.key(id)
+            held.clients.pop(old, None)
+        record = self._declared_keys.get(id) or held.keys.get(id)
         if record is None:
             return
-        team = self.team(record.team) if record.team else None
+        name = record.team
+        team = (self._declared_teams.get(name) or held.teams.get(name)) if name else None
         try:
             client = resolve(
                 record, team, self._gateway_limits, self._endpoints, self._cache_scope, self._ownership
@@ -204,11 +247,11 @@ class ClientTable:
             # Written by something newer than us. A key whose limits we cannot read opens nothing.
             log.error("a stored key has limits that cannot be read; it is refused", extra={"key": id})
             return
-        self._clients[client.digest] = client
-        self._digests[id] = client.digest
+        held.clients[client.digest] = client
+        held.digests[id] = client.digest
 
     def __repr__(self) -> str:
-        return f"<ClientTable {len(self._clients)} clients, {len(self._teams | self._declared_teams)} teams>"
+        return f"<ClientTable {len(self._held.clients)} clients, {len(self.teams())} teams>"
 
 
 async def follow(table: ClientTable, keys: Keys, trusted: Trusted) -> None:
@@ -245,5 +288,4 @@ async def _read(table: ClientTable, keys: Keys, change: Change) -> Callable[[], 
     if change.kind == "team":
         team = await keys.team(change.id)
         return lambda: table.put_team(change.id, team)
-    roster = await keys.load()
-    return lambda: table.replace(roster.keys, roster.teams)
+    return await table.replacement(await keys.load())

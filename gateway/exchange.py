@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import GatewayError
+from gateway.policy import frozen
 from gateway.policy.endpoints import Endpoint
 from gateway.policy.facts import Facts
 from gateway.policy.ledger import Row
@@ -17,11 +18,14 @@ from gateway.policy.records import Claim, Client, Standing, Usage
 if TYPE_CHECKING:
     from gateway.answer import Answer
     from gateway.bridging import Bridged
+    from gateway.entering import Entering
     from gateway.flights import Flight
     from gateway.incoming import Incoming
     from gateway.uploads import FormUpload
 
 Headers = Sequence[tuple[str, str]]
+# Takes bytes, or says that it cannot now, and has taken none of them.
+Taker = Callable[[bytes], bool]
 
 
 class Outcome(StrEnum):
@@ -88,7 +92,7 @@ class Upload(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Outbound:
     """What goes to an upstream. `path` is below its base_url (`/chat/completions`), `query` has no `?`."""
 
@@ -104,7 +108,8 @@ class Reply:
     """An answer whose head is known. `body` is read once, and `close` is always called.
 
     `headers` are the upstream's own, unfiltered. `body` raises `errors.UpstreamProtocolError` (cut off) or
-    `errors.UpstreamTimeout` (silent for too long).
+    `errors.UpstreamTimeout` (silent for too long). `hand_on` says who takes what arrives while `body` is
+    waited for; where there is none, and what he does not take, waits for whoever reads `body`.
     """
 
     status: int
@@ -112,6 +117,7 @@ class Reply:
     body: AsyncIterator[bytes]
     close: Callable[[], None]
     upstream: str
+    hand_on: Callable[[Taker | None], None] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -156,6 +162,9 @@ class Exchange:
     cache_key: bytes | None = None  # lookup: None when this question is not to be cached
     cache: str = "bypass"  # lookup: hit, miss, joined or bypass
     pending: Awaitable[bytes | None] | None = None  # lookup.ask: the store's answer, under way
+    entering: "Entering | None" = None  # lookup.ask: what the store is asked for in one round trip
+    kept: bytes | None = None  # admit: the answer that the store keeps, where it was asked at once
+    entered: bool = False  # admit: reserve and dispatch are done, unless an answer was kept
     upstream: str | None = None  # forward
     usage: Usage | None = None  # lookup, settle
     incoming: "Answer | None" = None  # forward: the answer, where this exchange asked for it
@@ -163,7 +172,7 @@ class Exchange:
     cost: int | None = None  # deliver, settle: nano-dollars; None: not known yet, or never
     priced: bool = True  # settle: whether the price of what was used is known
     saved: int = 0  # lookup, settle: what a cached answer would have cost
-    flight: "Flight | None" = None  # lookup: the shared call that this exchange leads
+    flight: "Flight | None" = None  # lookup.ask, lookup: the shared call that this exchange leads
     input_tokens: int | None = None  # reserve: estimated
 
     begun: bool = False  # deliver: the head has been sent
@@ -185,7 +194,11 @@ class Exchange:
     def models(self) -> tuple[str, ...]:
         """The model asked for and the one that is sent: a limit on either holds."""
         asked = self.facts.model if self.facts is not None else self.path_args.get("model")
-        return tuple(dict.fromkeys(model for model in (asked, self.sent_model) if model is not None))
+        sent = self.sent_model
+        if asked is None or sent is None or asked == sent:
+            only = sent if asked is None else asked
+            return () if only is None else (only,)
+        return asked, sent
 
     def __repr__(self) -> str:
         who = self.client.id if self.client else "-"

@@ -32,6 +32,79 @@ async def hold(gateway: Gateway, exchange: Exchange, step: str, claims: Sequence
     # The name comes first: whoever is cancelled inside the call can still give back what it took.
     exchange.hold, exchange.held = exchange.id, True
     verdict = await _verdict(gateway, exchange, client, step, claims)
+    _judge(gateway, exchange, client, claims, verdict, held_before)
+
+
+async def enter(
+    gateway: Gateway,
+    exchange: Exchange,
+    admit: Sequence[Claim],
+    answer: Sequence[Claim],
+    *,
+    key: bytes | None,
+    record: Record | None,
+) -> bytes | None:
+    """The answer kept under `key`; or None, and then everything is as after `dispatch`: one round trip.
+
+    As `hold` of the claims to admit; and where no answer is kept, as `hold` of those to answer and `dispatch`
+    with `record`. Sets what they set, and raises what they raise. Only where `gateway.holds.can_enter`.
+    """
+    client = exchange.client
+    assert client is not None
+    now, lease = gateway.clock.now(), gateway.settings.store.lease.ms
+    held_before = exchange.held
+    exchange.hold, exchange.held = exchange.id, True
+    exchange.claimed = exchange.claimed or now
+    try:
+        entered = await gateway.holds.enter(
+            client.shard, exchange.hold, admit, answer, now, lease, key=key, record=record
+        )
+    except StoreUnavailable as error:
+        _enter_by_share(gateway, exchange, client, admit, answer, held_before, error)
+        gateway.holds.dispatch(client.shard, exchange.hold, now, lease, record)
+    else:
+        _note(gateway, exchange, admit, entered.admitted, now)
+        _judge(gateway, exchange, client, admit, entered.admitted, held_before)
+        if entered.reserved is None:
+            return entered.entry
+        _note(gateway, exchange, answer, entered.reserved, now)
+        _judge(gateway, exchange, client, answer, entered.reserved, exchange.held)
+    _intend(gateway, exchange, client, record)
+    return None
+
+
+def _enter_by_share(
+    gateway: Gateway,
+    exchange: Exchange,
+    client: Client,
+    admit: Sequence[Claim],
+    answer: Sequence[Claim],
+    held_before: bool,
+    error: StoreUnavailable,
+) -> None:
+    """What this process may admit by itself; raises the error where only the store may decide.
+
+    The store is not asked again: it may have heard the first time.
+    """
+    for step, claims in (("admit", admit), ("reserve", answer)):
+        if claims:
+            shared = gateway.share.reserve(exchange.hold, step, claims, gateway.clock.now())
+            if shared is None:
+                raise error
+            exchange.shared = True
+            _judge(gateway, exchange, client, claims, shared, held_before)
+            held_before = True
+
+
+def _judge(
+    gateway: Gateway,
+    exchange: Exchange,
+    client: Client,
+    claims: Sequence[Claim],
+    verdict: Verdict,
+    held_before: bool,
+) -> None:
+    """The claims are the exchange's, or it is refused, and has no more than before."""
     exchange.standings += verdict.standings
     exchange.shadowed += tuple(shadow_refusals(verdict.standings))
     if not verdict.admitted:
@@ -39,8 +112,10 @@ async def hold(gateway: Gateway, exchange: Exchange, step: str, claims: Sequence
         if any(s.limit.kind is Kind.BUDGET and not s.fits for s in verdict.standings):
             gateway.alerts.refused(client, verdict.standings)
         raise refusal(verdict.standings, claims)
-    exchange.claims += tuple(claims)
-    gateway.open_holds[exchange.hold] = client.shard
+    exchange.held = held_before or bool(claims)
+    if claims:
+        exchange.claims += tuple(claims)
+        gateway.open_holds[exchange.hold] = client.shard
 
 
 async def _verdict(
@@ -56,22 +131,32 @@ async def _verdict(
             raise
         exchange.shared = True
         return shared
+    _note(gateway, exchange, claims, verdict, now)
+    return verdict
+
+
+def _note(gateway: Gateway, exchange: Exchange, claims: Sequence[Claim], verdict: Verdict, now: int) -> None:
+    """The store has spoken: this process's share hears it."""
     gateway.share.seen(verdict.standings, now)
     if verdict.admitted:
         gateway.share.took(exchange.hold, claims)
-    return verdict
 
 
 def dispatch(gateway: Gateway, exchange: Exchange) -> None:
     """From here on the upstream may be paid: the store knows at what cost, if nobody lives to settle it."""
     client = exchange.client
     assert client is not None
-    exchange.hold, exchange.held = exchange.id, True
     now, lease = gateway.clock.now(), gateway.settings.store.lease.ms
     record = lease_record(gateway, exchange)
-    gateway.holds.dispatch(client.shard, exchange.hold, now, lease, record)
+    gateway.holds.dispatch(client.shard, exchange.id, now, lease, record)
+    _intend(gateway, exchange, client, record)
+
+
+def _intend(gateway: Gateway, exchange: Exchange, client: Client, record: Record | None) -> None:
+    """It is dispatched: it has a lease that is to be renewed, and where the store may not know, a note."""
+    exchange.hold, exchange.held = exchange.id, True
     gateway.open_holds[exchange.hold] = client.shard
-    if exchange.shared or not gateway.trusts_store():
+    if record is not None and (exchange.shared or not gateway.trusts_store()):
         spent = {Unit.TOKENS: sum(record.sums[1:3]), Unit.DOLLARS: exchange.worst or 0}
         gateway.journal.intend(_pending(gateway, exchange, client, spent, record))
 

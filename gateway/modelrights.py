@@ -1,6 +1,7 @@
 """May this key use every model that its request names?"""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from gateway.clients import check_model
@@ -25,10 +26,10 @@ def authorize(client: Client, exchange: Exchange, model: str | None) -> None:
     Who may use some models alone must say which, where the upstream would choose one. Raises Forbidden, or
     InvalidRequest.
     """
-    if model is not None:
-        check_model(client, model)
     if _unrestricted(client):
         return
+    if model is not None:
+        check_model(client, model)
     named = list(_named(exchange))
     for each in named:
         check_model(client, each)
@@ -48,7 +49,12 @@ def check_named(client: Client, body: bytes) -> None:
 
 
 def _unrestricted(client: Client) -> bool:
-    return all("*" in patterns for patterns in client.models)
+    return _all_models(client.models)
+
+
+@lru_cache(maxsize=1024)
+def _all_models(patterns_per_owner: tuple[tuple[str, ...], ...]) -> bool:
+    return all("*" in patterns for patterns in patterns_per_owner)
 
 
 def _chooses(exchange: Exchange) -> bool:

@@ -16,6 +16,7 @@ from gateway.stages.own import own
 from gateway.stages.receive import receive
 from gateway.stages.reserve import reserve
 from gateway.stages.settle import settle
+from gateway.work import Work
 
 # The message of a cancellation that means: the time to drain is over. Clients that left send none.
 DRAINED = "drained"
@@ -27,15 +28,13 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     Where it has several prompts for a model that takes one, each is an exchange.
     """
     prompt: Exchange | None = exchange
-    before: asyncio.Task[None] | None = None
+    before: Work | None = None
     while prompt is not None:
         before = await _serve(gateway, prompt, before)
         prompt = following(prompt, gateway.clock.monotonic(), gateway.clock.now())
 
 
-async def _serve(
-    gateway: Gateway, exchange: Exchange, before: asyncio.Task[None] | None
-) -> asyncio.Task[None]:
+async def _serve(gateway: Gateway, exchange: Exchange, before: Work | None) -> Work:
     """Returns what concludes it. `before` concludes the prompt before, whose slot has to be free first."""
     gateway.telemetry.started(exchange)
     task = asyncio.current_task()
@@ -76,14 +75,15 @@ async def _serve(
             exchange.upload.close()
         if exchange.flight is not None:
             exchange.flight.abandon()
-        concluding = gateway.tasks.spawn(conclude(gateway, exchange), name=f"conclude {exchange.id}")
+        concluding = gateway.tasks.begin(conclude(gateway, exchange), name="conclude")
+        del task  # a cancelled task keeps its traceback, and with it all that is named here
     return concluding
 
 
 async def conclude(gateway: Gateway, exchange: Exchange) -> None:
     """What follows the answer: never on the client's time, and never cancelled by its leaving."""
     try:
-        if exchange.flight is not None:
+        if exchange.flight is not None and not exchange.flight.over:
             await exchange.flight.ended.wait()
         await settle(gateway, exchange)
     finally:

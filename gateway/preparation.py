@@ -27,13 +27,18 @@ class Preparation:
 
     A store that is away delays it, and so does one that has lost its memory: a first start on that would make
     new keys. The gateway starts all the same, and is not ready until then.
+
+    Without `makes_keys` another process of this gateway makes the first keys and knows the admin: this one
+    reads what it needs to serve.
     """
 
     gateway: Gateway
     store: Store
     environ: Mapping[str, str]
     guard: EpochGuard
+    makes_keys: bool = True
     first: FirstStart | None = None
+    done: bool = False
     _told: Callable[[FirstStart], None] | None = None
     _seed: bytes = field(default_factory=lambda: secrets.token_bytes(_SEED_BYTES), repr=False)
 
@@ -59,17 +64,21 @@ class Preparation:
         if not await self.guard.check():
             return
         gateway.secret = await store.keys.secret("cache", gateway.secret)
+        first = await self._first_start() if self.makes_keys else None
+        if await apply(gateway.clients, store.keys, Change("all"), self.guard.trusted):
+            self.first, self.done = first, True
+            self._tell()
+
+    async def _first_start(self) -> FirstStart:
         first = await first_start(
-            store.keys,
-            gateway.settings,
+            self.store.keys,
+            self.gateway.settings,
             self._entropy(),
             environ=self.environ,
-            now=gateway.clock.now(),
+            now=self.gateway.clock.now(),
         )
         self.guard.remember_admin(first.admin_digest)
-        if await apply(gateway.clients, store.keys, Change("all"), self.guard.trusted):
-            self.first = first
-            self._tell()
+        return first
 
     def _entropy(self) -> Callable[[int], bytes]:
         """The same bytes in each attempt: one that broke off has kept hashes of keys not yet shown."""
@@ -82,7 +91,7 @@ class Preparation:
 
     async def until_done(self) -> None:
         """Again and again, until the store was there."""
-        while self.first is None:
+        while not self.done:
             await asyncio.sleep(_STORE_RETRY_SECONDS)
             await self.attempt()
 

@@ -18,14 +18,18 @@ from gateway.owners import Ownership
 from gateway.policy.models import KNOWN
 from gateway.policy.windows import Calendar
 from gateway.pricing.book import PriceBook
+from gateway.recent import Recent
 from gateway.settings import Settings
 from gateway.sockets.ends import Socket
 from gateway.store.base import Answers, Holds
 from gateway.succession import Succession
 from gateway.telemetry import Telemetry
 from gateway.tokens import TokenCounter
+from gateway.work import Work
 
 log = logging.getLogger("gateway")
+
+_KEPT = 4096  # a bound, for memory: half a megabyte
 
 
 class Clock:
@@ -51,6 +55,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._begun: set[Work] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -58,32 +63,47 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    def begin(self, work: Coroutine[Any, Any, object], name: str) -> Work:
+        """Run it at once, as far as it gets without waiting; the rest follows. `Work` says what it may do."""
+        begun = Work(work, name, self._over)
+        begun.go_on()
+        if not begun.done():
+            self._begun.add(begun)
+        return begun
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The type alone: a message or a traceback may carry what a client sent.
-            log.error(
-                "background task failed", extra={"task": task.get_name(), "error": type(error).__name__}
-            )
+            _failed(task.get_name(), error)
+
+    def _over(self, work: Work, error: BaseException | None) -> None:
+        self._begun.discard(work)
+        if isinstance(error, Exception):
+            _failed(work.get_name(), error)
 
     async def drain(self, seconds: float) -> int:
         """Wait for what is running, then cancel the rest; how many were cancelled."""
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=seconds)
-        late = list(self._running)
-        for task in late:
-            task.cancel()
+        if running := self.running():
+            await asyncio.wait(running, timeout=seconds)
+        late = self.running()
+        for one in late:
+            one.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         return len(late)
 
-    def running(self) -> list[asyncio.Task[Any]]:
-        return list(self._running)
+    def running(self) -> list[asyncio.Task[Any] | Work]:
+        return [*self._running, *self._begun]
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._begun)
 
     def __repr__(self) -> str:
-        return f"<Tasks {len(self._running)} running>"
+        return f"<Tasks {len(self)} running>"
+
+
+def _failed(name: str, error: BaseException) -> None:
+    # The type alone: a message or a traceback may carry what a client sent.
+    log.error("background task failed", extra={"task": name, "error": type(error).__name__})
 
 
 class Upstreams(Protocol):
@@ -138,6 +158,7 @@ class Gateway:
     succession: Succession  # which model is sent for which, and which ends
     secret: bytes = field(repr=False)  # keys the cache: shared by all gateways on one store
     known_models: Collection[str] = KNOWN  # added up by name, whatever becomes of a request for one
+    kept: Recent = field(default_factory=lambda: Recent(_KEPT))  # questions whose answers the cache had
     draining: bool = False
     open_holds: dict[str, str] = field(default_factory=dict)  # hold id → shard: whose leases are renewed
     serving: set[asyncio.Task[None]] = field(default_factory=set)  # requests under way, for draining

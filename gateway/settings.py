@@ -87,6 +87,8 @@ class Server(msgspec.Struct, forbid_unknown_fields=True):
     header_timeout: Duration = Duration(15)
     body_timeout: Duration = Duration(30)
     write_timeout: Duration = Duration(60)
+    lane: bool = True
+    own_client: bool = True
 
 
 class Admin(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,12 +1,14 @@
 """Where an answer's bytes come from: the cache, a call that several read, or a call of one's own."""
 
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
-from gateway.answer import Answer, Piece
-from gateway.flights import Flight
+from gateway.answer import Answer
+from gateway.exchange import Taker
+from gateway.flights import Flight, Reader
+from gateway.incoming import Extra, Incoming
+from gateway.policy import frozen
 
 Pairs = list[tuple[str, str]]
 
@@ -33,6 +35,11 @@ class Source(Protocol):
         """It is an error, as far as it has been read: by its status, or by an event in the stream."""
         ...
 
+    @property
+    def body(self) -> bytes | None:
+        """The whole of it, where it is there already: then `pieces` need not be asked."""
+        ...
+
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes, once."""
         ...
@@ -42,7 +49,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Stored:
     """An answer that is known already, whole."""
 
@@ -51,6 +58,10 @@ class Stored:
     chunks: Sequence[bytes]
     length: int | None
     failed: bool = False  # errors are not kept
+
+    @property
+    def body(self) -> bytes | None:
+        return self.chunks[0] if self.length is not None and len(self.chunks) == 1 else None
 
     @property
     def stream(self) -> bool:
@@ -64,7 +75,7 @@ class Stored:
         """Nothing stands behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Direct:
     """An answer that one client alone reads, straight from the upstream.
 
@@ -95,30 +106,56 @@ class Direct:
     def failed(self) -> bool:
         return self.incoming.failed
 
-    def pieces(self) -> AsyncGenerator[bytes, None]:
-        return _shown(self.incoming.pieces(), self.show_extra)
+    @property
+    def body(self) -> bytes | None:
+        return self.incoming.body if isinstance(self.incoming, Incoming) else None
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        incoming = self.incoming
+        if isinstance(incoming, Incoming) and incoming.stream:
+            while (pieces := await incoming.next()) is not None:
+                if shown := to_show(pieces, self.show_extra):
+                    yield shown
+            return
+        async for piece in incoming.pieces():
+            yield piece.data
+
+    def go_straight(self, taker: Taker) -> Callable[[bytes], list[bytes] | None]:
+        """Where it is a stream: `taker` may take what arrives from now on. What is returned reads it; None:
+        not now, and nothing was read."""
+        incoming = self.incoming
+        assert isinstance(incoming, Incoming)
+        incoming.taker = taker
+        return incoming.take
 
     def close(self) -> None:
         if not self.incoming.owes_usage:
             self.incoming.close()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Shared(Direct):
     """The same, read by several. `reader` has entered the flight, and leaves it on `close`."""
 
     flight: Flight
-    reader: object
+    reader: Reader
 
-    def pieces(self) -> AsyncGenerator[bytes, None]:
-        return _shown(self.flight.pieces(self.reader), self.show_extra)
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        flight, reader, show_extra = self.flight, self.reader, self.show_extra
+        while (piece := await flight.next(reader)) is not None:
+            if show_extra or type(piece) is not Extra:
+                yield piece
+
+    def go_straight(self, taker: Taker) -> Callable[[bytes], list[bytes] | None]:
+        self.reader.taker = taker
+        return partial(self.flight.take, self.reader)
 
     def close(self) -> None:
         self.flight.leave(self.reader)
 
 
-async def _shown(pieces: AsyncGenerator[Piece, None], show_extra: bool) -> AsyncGenerator[bytes, None]:
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            if show_extra or not piece.extra:
-                yield piece.data
+def to_show(pieces: list[bytes], show_extra: bool) -> bytes:
+    """What has come at once goes on at once."""
+    if len(pieces) > 1:
+        return b"".join(piece for piece in pieces if show_extra or type(piece) is not Extra)
+    return pieces[0] if show_extra or type(pieces[0]) is not Extra else b""

@@ -6,19 +6,22 @@ Label values come from closed sets: what a client invents is counted as "other".
 import logging
 import platform
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, Info, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange, Outcome
-from gateway.observability.accessline import Value, access_line, overhead_seconds
+from gateway.observability import logs
+from gateway.observability.accessline import AccessLine, line_of, overhead_seconds
+from gateway.observability.cells import OTHER
+from gateway.observability.gathering import Gathered
 from gateway.observability.genai import GenAi, first_token_seconds
-from gateway.observability.instruments import NONE, OTHER, Instruments, status_label
+from gateway.observability.instruments import NONE, Instruments, status_label
 from gateway.observability.money import Money
+from gateway.observability.page import page
 from gateway.observability.usedlimits import UsedLimits
 from gateway.observability.watches import Watches
 from gateway.policy import ledger
@@ -31,10 +34,12 @@ access_log = logging.getLogger("gateway.access")
 _NO_ANSWER = frozenset({"unreachable", "timeout", "protocol_error"})
 # Codes that are no class's own. Whatever else is raised appears when it first happens.
 _MORE_REASONS = ("model_not_allowed", "address_not_allowed", "draining")
-_STORE_OPERATIONS = ("reserve", "dispatch", "settle", "release", "renew", "expire", "standings", "get", "put")
+_STORE_OPERATIONS = (
+    *("enter", "reserve", "dispatch", "settle", "release", "renew", "expire", "standings", "get", "put"),
+)
+_REFUSED = Outcome.REFUSED
 _ALERTS = ("sent", "refused", "failed")
-# A call has none of the rarer kinds, as a rule: those have no series before there is a token of them.
-_KINDS = ("input", "output", "cached", "reasoning")
+# A call has none of these, as a rule: they have no series before there is a token of them.
 _RARE_KINDS = ("cache_write", "input_audio", "output_audio", "input_image", "output_image")
 
 
@@ -57,6 +62,9 @@ class Telemetry(Watches):
         self._clock = clock
         self._live: set[Exchange] = set()
         super().__init__(CollectorRegistry())
+        self._stamp = logs.Stamp()
+        self._ended = Gathered(self._tell, logs.overheard)
+        self.registry.register(self._ended)
         self._on = Instruments(self.registry)
         self._money = Money(self.registry)
         self._gen_ai = GenAi(self.registry)
@@ -87,19 +95,33 @@ class Telemetry(Watches):
     def observe(self, exchange: Exchange) -> None:
         """Count and log one request. Called once, when it has ended and was settled."""
         self._live.discard(exchange)
-        finished = self._clock() if exchange.finished is None else exchange.finished
+        self._ended.add((exchange, self._clock() if exchange.finished is None else exchange.finished))
+
+    def _tell(self, ended: Sequence[tuple[Exchange, float]]) -> None:
+        lines: list[AccessLine] | None = [] if access_log.isEnabledFor(logging.INFO) else None
+        now = self._stamp(time.time_ns() // 1_000_000)
+        for exchange, finished in ended:
+            try:
+                self._observe(exchange, finished, now, lines)
+            except Exception:  # which is not to cost the others their lines
+                log.exception("a request could not be counted", extra={"request_id": exchange.id})
+        if lines:
+            logs.access(lines)
+
+    def _observe(self, exchange: Exchange, finished: float, now: str, lines: list[AccessLine] | None) -> None:
         model = self._model(exchange.sent_model or (exchange.facts.model if exchange.facts else None))
         team = self._team(exchange.client.team if exchange.client else None)
+        overhead = overhead_seconds(exchange, finished)
         self._count(exchange, model, team)
-        self._time(exchange, model, finished)
+        self._time(exchange, model, finished, overhead)
         self._money.observe(exchange, model, team)
         if exchange.dispatched:
             self._spend(exchange, model, team)
             self._gen_ai.observe(exchange, model, finished)
         if exchange.standings:
             self._limits.meet(exchange.standings, finished)
-        if access_log.isEnabledFor(logging.INFO):
-            _log(access_line(exchange, model, finished))
+        if lines is not None:
+            lines.append(line_of(now, exchange, model, finished, overhead))
 
     def refused(self, error: GatewayError) -> None:
         """A request was refused before it became an exchange: malformed, or for a path that nobody knows."""
@@ -118,6 +140,8 @@ class Telemetry(Watches):
 
     def draining(self, draining: bool) -> None:
         self._on.draining.set(draining)
+        if draining:
+            self._ended.stop_waiting()
 
     def expired(self, rows: Iterable[bytes]) -> None:
         """Count holds that were ended because their lease had run out, as `Holds.expire` returns them."""
@@ -141,11 +165,7 @@ class Telemetry(Watches):
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All metrics and their content type, in the newest format that `accept` (the header) allows."""
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # a version that is no version
-            encode, content_type = choose_encoder("")
-        return encode(self.registry), content_type
+        return page(self.registry, accept)
 
     def _model(self, name: str | None) -> str:
         if name is None:
@@ -159,29 +179,29 @@ class Telemetry(Watches):
 
     def _count(self, exchange: Exchange, model: str, team: str) -> None:
         on, cache = self._on, exchange.cache
-        on.requests[exchange.operation, model, team, status_label(exchange.status), cache].inc()
+        on.requests[exchange.operation, model, team, status_label(exchange.status), cache].n += 1
         if exchange.error is not None:
-            on.rejected[(exchange.error.code,)].inc()
+            on.rejected[(exchange.error.code,)].n += 1
         # Whoever is refused before the look-up still says "bypass", and asked the cache nothing.
-        if cache != "bypass" or exchange.outcome is not Outcome.REFUSED:
-            on.cache[(cache,)].inc()
+        if cache != "bypass" or exchange.outcome is not _REFUSED:
+            on.cache[(cache,)].n += 1
         for limit in exchange.shadowed:
-            on.shadow_refusals[(limit,)].inc()
+            on.shadow_refusals[(limit,)].n += 1
         if exchange.shared:
-            on.shared_requests.inc()
+            on.shared_requests.n += 1
 
-    def _time(self, exchange: Exchange, model: str, finished: float) -> None:
+    def _time(self, exchange: Exchange, model: str, finished: float, overhead: float | None) -> None:
         on, endpoint = self._on, exchange.operation
         on.duration[(endpoint,)].observe(finished - exchange.started)
-        if (added := overhead_seconds(exchange, finished)) is not None:
-            on.overhead[(endpoint,)].observe(added)
+        if overhead is not None:
+            on.overhead[(endpoint,)].observe(overhead)
         if (waited := first_token_seconds(exchange)) is not None:
             on.first_token[endpoint, model].observe(waited)
 
     def _spend(self, exchange: Exchange, model: str, team: str) -> None:
         usage = exchange.usage
         if usage is not None:
-            self._on.settlements[("estimate" if usage.estimated else "usage",)].inc()
+            self._on.settlements[("estimate" if usage.estimated else "usage",)].n += 1
             self._tokens(usage, model, team)
 
     def _charge(self, row: ledger.Row) -> None:
@@ -190,23 +210,17 @@ class Telemetry(Watches):
         self._money.expired(row, model, team)
 
     def _tokens(self, used: Usage | ledger.Row, model: str, team: str) -> None:
-        tokens = self._on.tokens
-        for kind in _KINDS:
-            tokens[model, team, kind].inc(getattr(used, kind))
+        taken, given, cached, reasoning = self._on.usual_tokens[model, team]
+        taken.n += used.input
+        given.n += used.output
+        cached.n += used.cached
+        reasoning.n += used.reasoning
         for kind in _RARE_KINDS:
             if count := getattr(used, kind):
-                tokens[model, team, kind].inc(count)
+                self._on.tokens[model, team, kind].n += count
 
     def __repr__(self) -> str:
         return f"<Telemetry {len(self._live)} live, {len(self._limits)} limits met>"
-
-
-def _log(line: dict[str, Value]) -> None:
-    # Not `info`: that would walk the stack, for each request, to find out that it was called here.
-    record = access_log.makeRecord(
-        access_log.name, logging.INFO, "", 0, "request", (), None, extra={"line": line}
-    )
-    access_log.handle(record)
 
 
 def _streams(exchange: Exchange) -> bool:

@@ -26,17 +26,18 @@ class TokenCounter:
 
     def __init__(self) -> None:
         self._warm: set[str] = set()
+        self._loading = asyncio.Lock()
 
     async def count(self, texts: Sequence[str], model: str | None) -> int:
         """Tokens in all the texts together, special tokens counted as text."""
         if not texts:
             return 0
         encoding = encoding_of(model)
-        if sum(map(len, texts)) <= _INLINE_CHARACTERS and encoding in self._warm:
+        if encoding not in self._warm:
+            await self._load(encoding)
+        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
             return _count(texts, encoding)
-        counted = await asyncio.to_thread(_count, texts, encoding)
-        self._warm.add(encoding)
-        return counted
+        return await asyncio.to_thread(_count, texts, encoding)
 
     async def output_of(self, texts: Sequence[str], size: int, model: str | None) -> int:
         """Tokens, rounded up, of a text of `size` bytes in UTF-8 of which the beginning was kept: `texts`."""
@@ -61,8 +62,23 @@ class TokenCounter:
 
         The older models' one costs another 50 MB, and is loaded for the first request that needs it.
         """
-        await asyncio.to_thread(_count, ["warm"], _O200K)
+        await self._load(_O200K)
+
+    async def _load(self, encoding: str) -> None:
+        """Once, however many need it: two that load at the same time take twice as long."""
+        async with self._loading:
+            if encoding not in self._warm:
+                await asyncio.to_thread(_count, ["warm"], encoding)
+                self._warm.add(encoding)
+
+    def load_now(self) -> None:
+        """As `load`, and blocks: for a process that forks others, which then share what it has loaded."""
+        _count(["warm"], _O200K)
         self._warm.add(_O200K)
+
+    @property
+    def loaded(self) -> bool:
+        return _O200K in self._warm
 
 
 def _count(texts: Sequence[str], encoding: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,13 @@ limits = {limits}
 """
 
 
+# Every test that talks to a gateway holds with aiohttp's server alone as well (GATEWAY_TEST_LANE=off), and
+# with its client alone (GATEWAY_TEST_OWN_CLIENT=off).
+SERVER: Mapping[str, str] = {
+    f"GATEWAY_SERVER__{name}": "false"
+    for name in ("LANE", "OWN_CLIENT")
+    if os.environ.get(f"GATEWAY_TEST_{name}") == "off"
+}
 ENVIRONMENT: Mapping[str, str] = {"ADMIN": ADMIN_KEY, "REAL": REAL_KEY, "KEY": KEY}
 
 
@@ -105,6 +113,7 @@ async def running(
     """Open a gateway with this configuration; everything is closed again at the end."""
     file = folder / "gateway.toml"
     file.write_text(text)
+    environ = {**SERVER, **environ}
     settings = load(file, environ)
     async with opened(settings, environ) as app, aiohttp.ClientSession() as session:
         yield Running(app, session)

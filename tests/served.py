@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-from tests.running import ENVIRONMENT, KEY
+from tests.running import ENVIRONMENT, KEY, SERVER
 
 PATIENCE = 60.0  # seconds until a start or an end that does not come has failed
 _ADMIN = re.compile(r"^\s+(sk-gw-admin-\S+)$", re.MULTILINE)
@@ -105,7 +105,7 @@ async def served(
     port, admin_port = free_port(), free_port()
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment = inherited | dict(environ) | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    environment |= {"GATEWAY_SERVER__PORT": str(port), "GATEWAY_ADMIN__PORT": str(admin_port)}
+    environment |= SERVER | {"GATEWAY_SERVER__PORT": str(port), "GATEWAY_ADMIN__PORT": str(admin_port)}
     if config is not None:
         (folder / "gateway.toml").write_text(config)
     process = await asyncio.create_subprocess_exec(

@@ -29,6 +29,8 @@ FORBIDDEN = {
     "gateway.away": ["aiohttp", "redis", "hiredis", "gateway.*"],
     "gateway.sockets": ["aiohttp", "redis", "hiredis", "gateway.web", "gateway.upstream",
                         "gateway.store.redis", "gateway.app"],
+    "gateway.workers": ["aiohttp", "redis", "hiredis", "gateway.stages", "gateway.pipeline",
+                        "gateway.commands", "gateway.cli"],
     "gateway.commands": ["gateway.store", "gateway.web", "gateway.stages", "gateway.pipeline"],
     "gateway": ["aiohttp.web"],
 }  # fmt: skip

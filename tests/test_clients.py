@@ -9,7 +9,7 @@ from gateway.clients import ClientTable, apply, follow
 from gateway.errors import InvalidKey
 from gateway.policy.quota import parse_limit
 from gateway.policy.records import KeyRecord, TeamRecord
-from gateway.store.base import Change
+from gateway.store.base import Change, Roster
 from tests.conftest import Start
 from tests.scripted import Scripted
 from tests.store.conftest import connect, home, own, spawn
@@ -100,6 +100,36 @@ def test_what_is_stored_is_told_from_what_is_declared() -> None:
     stored = table.stored()
     assert ([k.id for k in stored.keys], [t.name for t in stored.teams]) == (["b"], ["u"])
     assert {client.id for client in table.everybody()} == {"a", "b"}
+
+
+def test_keys_share_what_they_have_in_common() -> None:
+    table = ClientTable()
+    team = TeamRecord(name="t", limits=["2 requests/day"])
+    table.replace([key(name, name, team="t", limits=["1 requests/day"]) for name in "ab"], [team])
+    a, b = table.client("a"), table.client("b")
+    assert a is not None
+    assert b is not None
+    assert a.limits[1] is b.limits[1]
+    assert a.models is b.models
+    assert [limit.scope for limit in (*a.limits, *b.limits)] == ["key:a", "team:t", "key:b", "team:t"]
+
+
+async def test_while_many_keys_are_read_others_have_their_turn_and_see_the_old_ones() -> None:
+    table = ClientTable()
+    table.replace([key("old", "s")], [])
+    roster = Roster(tuple(key(f"k{number}", f"s{number}") for number in range(4_001)), ())
+    reading = asyncio.ensure_future(table.replacement(roster))
+    turns = 0
+    while not reading.done():
+        assert table.find(b"s") is not None
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 2
+    assert len(table.everybody()) == 1
+    (await reading)()
+    assert len(table.everybody()) == 4_001
+    assert table.find(b"s") is None
+    assert table.find(b"s4000") is table.client("k4000")
 
 
 async def trusted() -> bool:

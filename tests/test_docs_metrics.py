@@ -18,6 +18,7 @@ _TYPES = {"info": "gauge"}
 def exported() -> dict[str, tuple[str, list[str]]]:
     """Name → type and labels, of everything that a gateway shows once it has seen everything."""
     fed = telemetry()
+    fed.watch_workers(lambda: 1, lambda: 0)  # what starts the workers shows them, on the same page
     feed(fed)
     return {
         family.name + _ENDINGS.get(family.type, ""): (_TYPES.get(family.type, family.type), labels(family))

@@ -1,13 +1,15 @@
 """One call, many readers: live, from the first byte, and never ended by one reader's leaving."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from typing import Self
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import InternalError, UpstreamProtocolError
 from gateway.exchange import ClientGone, Reply
-from gateway.flights import Flight, FlightFailed, Flights
+from gateway.flights import Flight, FlightFailed, Flights, Reader
 from gateway.incoming import Incoming
 from gateway.policy.endpoints import find
 from gateway.policy.records import Usage
@@ -36,17 +38,24 @@ class Script:
         self.queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.closed = False
         self.taken = 0
+        self.kept: list[Incoming] | None = None  # what was offered to the cache, where it is recorded for it
 
-    async def body(self) -> AsyncIterator[bytes]:
-        while (item := await self.queue.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            self.taken += len(item)
-            yield item
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """A reader that is cancelled in here has taken nothing, as of a real upstream."""
+        if (item := await self.queue.get()) is None:
+            raise StopAsyncIteration
+        if isinstance(item, Exception):
+            raise item
+        self.taken += len(item)
+        return item
 
     async def call(self) -> Incoming:
-        reply = Reply(200, {"content-type": "text/event-stream"}, self.body(), self.close, "up")
-        incoming = Incoming(ENDPOINT, reply, max_answer=2**20, max_entry=2**20)
+        reply = Reply(200, {"content-type": "text/event-stream"}, self, self.close, "up")
+        keep = None if self.kept is None else self.kept.append
+        incoming = Incoming(ENDPOINT, reply, max_answer=2**20, max_entry=2**20, keep=keep)
         await incoming.begin(asked_for_stream=True)
         return incoming
 
@@ -54,7 +63,7 @@ class Script:
         self.closed = True
 
 
-async def read(flight: Flight, reader: object) -> bytes:
+async def read(flight: Flight, reader: Reader) -> bytes:
     return b"".join([piece.data async for piece in flight.pieces(reader)])
 
 
@@ -171,18 +180,20 @@ async def test_a_bug_in_the_call_fails_its_readers_in_words(
 async def test_past_the_window_nobody_joins_and_the_slowest_holds_the_upstream_back(script: Script) -> None:
     flights, tasks = Flights(window=1000, usage_wait=0), Tasks()
     flight = flights.announce(b"k")
-    slow = flight.enter()
+    slow, fast = flight.enter(), flight.enter()
     flight.launch(script.call, tasks.spawn)
     big = event("x" * 300)
     for _ in range(50):
         script.queue.put_nowait(big)
     script.queue.put_nowait(DONE)
     script.queue.put_nowait(None)
+    greedy = asyncio.create_task(read(flight, fast))
     await until(lambda: flights.find(b"k") is None)
     for _ in range(100):
         await asyncio.sleep(0)
     assert script.taken <= 1000 + 2 * len(big), "a reader that reads nothing lets nothing more in"
     assert await read(flight, slow) == big * 50 + DONE
+    assert await greedy == big * 50 + DONE
 
 
 async def test_a_cancelled_reader_is_no_failure_of_the_call(script: Script) -> None:
@@ -243,3 +254,174 @@ async def test_what_is_known_already_is_not_waited_for(script: Script) -> None:
     async with asyncio.timeout(PATIENCE):
         await flight.ended.wait()
     assert script.closed
+
+
+async def test_one_reader_alone_reads_without_a_task_of_the_flights(script: Script) -> None:
+    flight, tasks = Flights(2**20, 0).announce(b"k"), Tasks()
+    reader = flight.enter()
+    flight.launch(script.call, tasks.spawn)
+    await flight.head()
+    await asyncio.sleep(0)
+    assert len(tasks) == 0
+    script.queue.put_nowait(event("a") + DONE)
+    script.queue.put_nowait(None)
+    assert await read(flight, reader) == event("a") + DONE
+    assert (flight.over, script.closed) == (True, True)
+
+
+async def test_whoever_waits_for_the_upstream_may_leave_the_rest_to_another(script: Script) -> None:
+    flight, tasks = Flights(2**20, 0).announce(b"k"), Tasks()
+    flight.launch(script.call, tasks.spawn)
+    texts = [event(str(number)) for number in range(8)]
+    readers = [flight.enter() for _ in texts]
+    reading = [asyncio.create_task(read(flight, reader)) for reader in readers]
+    await flight.head()
+    for text, task, reader in zip(texts, reading[:-1], readers[:-1], strict=False):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        flight.leave(reader)
+        script.queue.put_nowait(text)
+    script.queue.put_nowait(DONE)
+    script.queue.put_nowait(None)
+    async with asyncio.timeout(PATIENCE):
+        assert await reading[-1] == b"".join(texts[:-1]) + DONE
+
+
+async def test_who_reads_on_for_its_usage_is_ended_with_its_process(script: Script) -> None:
+    flight, tasks = Flights(2**20, usage_wait=10 * PATIENCE).announce(b"k"), Tasks()
+    reader = flight.enter()
+    flight.launch(script.call, tasks.spawn)
+    script.queue.put_nowait(FINISHED)
+    await anext(flight.pieces(reader))
+    flight.leave(reader)
+    await tasks.drain(0)
+    assert (flight.over, script.closed) == (True, True)
+
+
+steps = st.one_of(
+    st.tuples(st.just("join"), st.just(0)),
+    st.tuples(st.sampled_from(["read", "cancel", "leave", "turns"]), st.integers(0, 5)),
+    st.tuples(st.just("feed"), st.integers(0, 40)),
+)
+
+
+class Client:
+    """One who reads as the test says, and may stop in the middle of it."""
+
+    def __init__(self, flight: Flight) -> None:
+        self.flight = flight
+        self.reader = flight.enter()
+        self.had = b""
+        self.gone = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def one(self) -> None:
+        piece = await self.flight.next(self.reader)
+        self.had += piece or b""
+
+    async def rest(self) -> None:
+        while (piece := await self.flight.next(self.reader)) is not None:
+            self.had += piece
+
+    def read(self) -> None:
+        if not self.gone and (self.task is None or self.task.done()):
+            self.task = asyncio.create_task(self.one())
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+    async def leave(self) -> None:
+        await self.stop()
+        self.gone = True
+        self.flight.leave(self.reader)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(steps, max_size=40), st.sampled_from([60, 300, 2**20]), st.booleans())
+async def test_whatever_readers_do_those_who_stay_get_every_byte(
+    script_of: list[tuple[str, int]], window: int, recorded: bool
+) -> None:
+    script, flights, tasks = Script(), Flights(window, usage_wait=0), Tasks()
+    script.kept = [] if recorded else None
+    flight = flights.announce(b"k")
+    clients = [Client(flight)]
+    flight.launch(script.call, tasks.spawn)
+    await flight.head()
+    whole = b""
+    for what, number in script_of:
+        client = clients[number % len(clients)]
+        if what == "join" and flights.find(b"k") is flight:
+            clients.append(Client(flight))
+        elif what == "feed":
+            whole += event("x" * number)
+            script.queue.put_nowait(event("x" * number))
+        elif what == "read":
+            client.read()
+        elif what == "cancel":
+            await client.stop()
+        elif what == "leave" and sum(not each.gone for each in clients) > 1:
+            await client.leave()
+        else:
+            for _ in range(number):
+                await asyncio.sleep(0)
+        assert all(whole.startswith(each.had) for each in clients)
+        assert flight._size <= window + 200 or flight._dropped == 0
+    script.queue.put_nowait(DONE)
+    script.queue.put_nowait(None)
+    staying = [client for client in clients if not client.gone]
+    for client in staying:
+        await client.stop()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(client.rest() for client in staying))
+    assert {client.had for client in staying} == {whole + DONE}
+    for client in staying:
+        flight.leave(client.reader)
+    assert (flight.over, script.closed, len(flights)) == (True, True, 0)
+    assert script.kept is None or len(script.kept) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(turns=st.integers(0, 12), followers=st.integers(0, 3), parts=st.integers(1, 4))
+async def test_the_leader_may_leave_at_any_moment(turns: int, followers: int, parts: int) -> None:
+    script, flights, tasks = Script(), Flights(2**20, usage_wait=0), Tasks()
+    flight = flights.announce(b"k")
+    whole = b"".join(event(str(number)) for number in range(parts)) + DONE
+
+    async def lead() -> None:
+        reader = flight.enter()
+        try:
+            flight.launch(script.call, tasks.spawn)
+            await flight.head()
+            await read(flight, reader)
+        finally:
+            flight.leave(reader)
+
+    async def follow(reader: Reader) -> bytes:
+        try:
+            await flight.head()
+            return await read(flight, reader)
+        finally:
+            flight.leave(reader)
+
+    leader = asyncio.create_task(lead())
+    following = [asyncio.create_task(follow(flight.enter())) for _ in range(followers)]
+    for turn in range(turns):
+        if turn % 3 == 2:
+            script.queue.put_nowait(whole[: len(whole) // 2] if turn == 2 else b"")
+        await asyncio.sleep(0)
+    leader.cancel()
+    await asyncio.wait([leader])
+    script.queue.put_nowait(whole[len(whole) // 2 :] if turns > 2 else whole)
+    script.queue.put_nowait(None)
+    async with asyncio.timeout(PATIENCE):
+        if following and flight.launched:
+            assert await asyncio.gather(*following) == [whole] * followers
+        else:
+            flight.abandon()
+            await asyncio.gather(*following, return_exceptions=True)
+        await flight.ended.wait()
+    assert len(flights) == 0

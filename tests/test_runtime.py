@@ -17,15 +17,26 @@ async def test_drain_waits_then_cancels_and_says_how_many() -> None:
     assert repr(tasks) == "<Tasks 0 running>"
 
 
+async def test_work_that_waits_is_drained_as_tasks_are() -> None:
+    tasks = Tasks()
+    assert tasks.begin(asyncio.Event().wait(), "never").get_name() == "never"
+    quick, done = tasks.begin(asyncio.sleep(0), "quick"), tasks.begin(Tasks().drain(0), "done")
+    assert (done.done(), quick.done(), len(tasks)) == (True, False, 2)
+    assert await tasks.drain(0.01) == 1
+    assert quick.done()
+    assert repr(tasks) == "<Tasks 0 running>"
+
+
+@pytest.mark.parametrize("how", ["spawn", "begin"])
 async def test_a_failed_task_is_logged_by_its_type_and_never_by_its_message(
-    caplog: pytest.LogCaptureFixture,
+    how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fails() -> None:
         raise ValueError("sk-gw-canary")
 
     tasks = Tasks()
     with caplog.at_level(logging.ERROR, "gateway"):
-        tasks.spawn(fails(), "fails")
+        getattr(tasks, how)(fails(), "fails")
         await tasks.drain(1)
         await asyncio.sleep(0)
     (record,) = caplog.records

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidKey, QuotaExceeded, UnknownUrl
 from gateway.exchange import Outcome
+from gateway.observability.logs import WriterHandler
+from gateway.observability.logwriter import LogWriter
 from gateway.policy.ledger import Row, encode
 from gateway.policy.records import Limit, Standing, Unit, Usage, Window
 from gateway.telemetry import Telemetry
@@ -278,3 +280,43 @@ def test_leaves_one_line_in_the_log(telemetry: Telemetry, caplog: pytest.LogCapt
     (record,) = caplog.records
     assert record.name == "gateway.access"
     assert json.loads(json.dumps(record.__dict__["line"]))["request_id"] == "req_1"
+
+
+def test_one_request_that_cannot_be_counted_costs_no_other_its_line(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = ended(id="req_2", usage=object())
+    with caplog.at_level(logging.INFO, "gateway"):
+        telemetry._tell([(odd, 102.0), (ended(), 102.0)])
+    failed, line = caplog.records
+    assert (failed.__dict__["request_id"], failed.levelname) == ("req_2", "ERROR")
+    assert line.__dict__["line"]["request_id"] == "req_1"
+
+
+async def test_nobody_who_reads_can_tell_that_requests_are_counted_together(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = LogWriter(lambda data: None)
+    handler = WriterHandler(writer)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    labels = {"endpoint": "chat.completions", "model": MODEL, "team": "research"}
+    for number in range(1, 40):
+        telemetry.observe(ended())
+        assert value(telemetry, "gateway_requests_total", **labels, status="200", cache="miss") == number
+        assert value(telemetry, "gateway_inflight", kind="requests") == 0
+    handler.close()
+
+
+async def test_whoever_ends_while_the_gateway_drains_has_its_line_at_once(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = bytearray()
+    writer = LogWriter(said.extend)
+    handler = WriterHandler(writer)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("gateway.access"), "isEnabledFor", lambda level: True)
+    telemetry.observe(ended(id="req_1"))
+    telemetry.draining(True)
+    telemetry.observe(ended(id="req_2"))
+    handler.close()
+    assert [json.loads(line)["request_id"] for line in said.splitlines()] == ["req_1", "req_2"]

@@ -1,7 +1,7 @@
 """What the store last said of each limit, in bounded memory."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.policy.records import Limit, Standing
@@ -39,6 +39,17 @@ class Readings:
         if name in self._seen:
             used, at, generation = self._seen[name]
             self._seen[name] = (max(0, used + change), at, generation)
+
+    def all(self) -> Iterator[tuple[str, str, int, int]]:
+        """The owner and the text of each limit, what was used of it, and when that was said (ms)."""
+        for (scope, text), (used, at, _) in self._seen.items():
+            yield scope, text, used, at
+
+    def take(self, scope: str, text: str, used: int, at: int, generation: int) -> None:
+        """What was said to another process, where that is newer than what is known here."""
+        known = self._seen.get((scope, text))
+        if known is None or known[1] < at:
+            self._seen[scope, text] = used, at, generation
 
     def of(self, limit: Limit) -> Seen | None:
         seen = self._seen.get((limit.scope, limit.text))

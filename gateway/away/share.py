@@ -126,6 +126,15 @@ class LocalShare:
             if len(self._buckets) > MOST:
                 self._buckets = {name: bucket for name, bucket in self._buckets.items() if bucket.held}
 
+    def heard(self) -> Iterable[tuple[str, str, int, int]]:
+        """What the store last said of each limit, as `learn` takes it."""
+        return self._readings.all()
+
+    def learn(self, heard: Iterable[tuple[str, str, int, int]]) -> None:
+        """What the store has said to other processes of this gateway: scope, text, used, and when (ms)."""
+        for scope, text, used, at in heard:
+            self._readings.take(scope, text, used, at, self._generation)
+
     def last_used(self, limit: Limit, now: int) -> int:
         """What was used of a budget in the window of `now`, as far as this process has heard."""
         seen = self._readings.of(limit)

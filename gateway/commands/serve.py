@@ -34,7 +34,14 @@ def serve(config: Path | None, port: int | None, workers: int | None, local: boo
         sys.exit(_BAD_CONFIGURATION)
     if path is not None:
         click.echo(f"Configuration: {path}")
+    from gateway import collecting
+
+    collecting.pause()
     from gateway.app import CannotStart, run
+    from gateway.configuration.processes import processes
+
+    if processes(settings.server) > 1:
+        from gateway.workers.supervisor import supervise as run
 
     try:
         sys.exit(run(settings, environ, local=local, announce=click.echo))

@@ -12,6 +12,7 @@ from gateway.configuration.complaints import Complaints
 from gateway.configuration.endpointchecks import check_endpoints
 from gateway.configuration.ledgerchecks import check_ledger
 from gateway.configuration.pricechecks import check_prices
+from gateway.configuration.processes import MOST
 from gateway.configuration.secretchecks import check_secrets
 from gateway.policy.credentials import parse_network
 from gateway.policy.quota import parse_limit
@@ -69,8 +70,12 @@ def _listeners(settings: Settings, complaints: Complaints) -> None:
 
 
 def _server(server: Server, complaints: Complaints) -> None:
-    if server.workers != 1:
-        complaints.add("server.workers", f"{server.workers} processes are not supported", "write 1")
+    if not 0 <= server.workers <= MOST:
+        complaints.add(
+            "server.workers",
+            f"{server.workers} is no number of processes",
+            f"write 1 to {MOST}, or 0 for one per core",
+        )
     _limits(server.limits, "gateway", "server", complaints)
     try:
         known = server.timezone == "UTC" or bool(zoneinfo.ZoneInfo(server.timezone))

@@ -3,17 +3,19 @@
 Their names are what users script against; the `gen_ai_*` ones beside them are in `genai`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
+from gateway.observability.cells import OTHER, Cells, CounterCell, counters, gauges, histograms
+
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 
-OTHER = "other"
 NONE = "none"
 
 # From a cache hit to the longest reasoning that a client's read time-out (600 s in OpenAI's SDKs) waits for.
@@ -22,29 +24,13 @@ _FIRST_TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 _OVERHEAD_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 
-class Family(dict[tuple[str, ...], Metric], Generic[Metric]):
-    """A metric's children by their label values, made when first asked for: `family["a", "b"].inc()`.
-
-    A look-up here costs a tenth of the client library's `labels()`. Past `most` children every new
-    combination is counted under "other": whatever a caller overlooks, memory and scrapes stay bounded.
+class Family(Cells[Metric]):
+    """The children of a metric of the client library's own, for gauges that call a function when they are
+    shown: `family["a", "b"].set_function(read)`. A look-up here costs a tenth of `labels()`.
     """
 
     def __init__(self, metric: Metric, labels: tuple[str, ...], most: int = 10_000) -> None:
-        super().__init__()
-        self._metric = metric
-        self._overflow = (OTHER,) * len(labels)
-        self._most = most
-
-    def __missing__(self, values: tuple[str, ...]) -> Metric:
-        if len(self) >= self._most and values != self._overflow:
-            return self[self._overflow]
-        child = self[values] = self._metric.labels(*values)
-        return child
-
-    def touch(self, values: Iterable[str]) -> None:
-        """Start these, values of a single label, at zero: so the rate of the very first event is seen."""
-        for value in values:
-            self[(value,)]
+        super().__init__(lambda values: metric.labels(*values), labels, most)
 
 
 class Tally(Collector):
@@ -57,23 +43,20 @@ class Tally(Collector):
         yield CounterMetricFamily(self._name, self._text, value=self._count())
 
 
+_STATUSES = {status: str(status) for status in range(100, 600)}
+
+
 def status_label(status: int) -> str:
     """A status as a label. An upstream may invent some; three digits from 1 to 5 are all that HTTP has."""
-    return str(status) if 100 <= status <= 599 else OTHER
+    return _STATUSES.get(status, OTHER)
 
 
 class Instruments:
     """Every instrument that an event feeds, registered in `registry` and nowhere else."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str, most: int = 10_000) -> Family[Counter]:
-            return Family(Counter(name, text, labels, registry=registry), labels, most)
-
-        def gauge(name: str, text: str, *labels: str) -> Family[Gauge]:
-            return Family(Gauge(name, text, labels, registry=registry), labels)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Family[Histogram]:
-            return Family(Histogram(name, text, labels, buckets=buckets, registry=registry), labels)
+        counter, gauge = partial(counters, registry), partial(gauges, registry)
+        histogram = partial(histograms, registry)
 
         self.requests = counter(
             "gateway_requests_total",
@@ -103,6 +86,8 @@ class Instruments:
             "Tokens that an upstream was asked for. input includes cached, output includes reasoning.",
             *("model", "team", "kind"),
         )
+        # What every call has, found by one look-up: input, output, cached, reasoning.
+        self.usual_tokens = Cells(self._usual_tokens, ("model", "team"), most=2500)
         self.cache = counter(
             "gateway_cache_requests_total", "Requests by what the cache did for them.", "result"
         )
@@ -120,11 +105,10 @@ class Instruments:
             "limit",
             most=1000,
         )
-        self.shared_requests = Counter(
+        self.shared_requests = counter(
             "gateway_shared_requests_total",
             "Requests admitted by this process's own share, because the store was away.",
-            registry=registry,
-        )
+        )[()]
         self.alerts = counter(
             "gateway_alerts_total", "Notices to the webhook of budgets, by what became of them.", "outcome"
         )
@@ -139,11 +123,13 @@ class Instruments:
         self.store_errors = counter(
             "gateway_store_errors_total", "Calls of the store that failed, by operation.", "op"
         )
-        self.inflight = gauge(
-            "gateway_inflight", "Requests under way, and those of them that stream.", "kind"
-        )
+        text = "Requests under way, and those of them that stream."
+        self.inflight = Family(Gauge("gateway_inflight", text, ["kind"], registry=registry), ("kind",))
         self.draining = Gauge(
             "gateway_draining",
             "1 while the gateway finishes what it has begun and takes nothing new.",
             registry=registry,
         )
+
+    def _usual_tokens(self, of: tuple[str, ...]) -> tuple[CounterCell, ...]:
+        return tuple(self.tokens[*of, kind] for kind in ("input", "output", "cached", "reasoning"))

@@ -7,25 +7,30 @@ logger, the level and the type of the exception are kept.
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
 import msgspec
 
+from gateway.observability.accessline import AccessLine, members
 from gateway.observability.logwriter import LogWriter, sink_of
+
+_ours, _access = logging.getLogger("gateway"), logging.getLogger("gateway.access")
 
 # What a record may say beside its message: ids, numbers and names from the configuration.
 FIELDS = frozenset(
     {
         *("request_id", "key", "team", "hold", "upstream", "limit", "model", "endpoint", "op", "task"),
         *("error", "code", "place", "status", "count", "seconds", "retry_ms", "signal", "advice"),
-        *("host", "port", "pid", "path", "workers"),
+        *("host", "port", "pid", "path", "workers", "worker"),
     }
 )
 _LONGEST = 500  # characters of a value: long enough for what we say, too short for what somebody smuggles in
 _EXIT_SECONDS = 2.0
-_DEL = b"\x7f"
+_DEL = 0x7F
+_to_json, _to_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,11 +61,28 @@ class JsonFormatter(logging.Formatter):
 def _encode(line: dict[str, object]) -> bytes:
     """Printable ASCII alone: no newline, escape sequence or direction mark is ever written as itself."""
     try:
-        text = msgspec.json.encode(line)
+        text = _to_json(line)
     except UnicodeEncodeError:  # half a surrogate pair
-        text = _DEL
+        text = bytes((_DEL,))
     # msgspec passes on DEL and all beyond ASCII. The encoder that escapes them takes six times as long.
     return text if text.isascii() and _DEL not in text else json.dumps(line, separators=(",", ":")).encode()
+
+
+class Stamp:
+    """The time of a line, as `JsonFormatter` writes it. Within a millisecond it is the same one."""
+
+    def __init__(self) -> None:
+        self._at = self._second = -1
+        self._date = self._text = ""
+
+    def __call__(self, at: int) -> str:
+        """`at` in milliseconds since the epoch."""
+        if at != self._at:
+            second, millis = divmod(at, 1000)
+            if second != self._second:
+                self._second, self._date = second, datetime.fromtimestamp(second, UTC).isoformat()[:19]
+            self._at, self._text = at, f"{self._date}.{millis:03d}+00:00"
+        return self._text
 
 
 def _is_ours(name: str) -> bool:
@@ -102,6 +124,43 @@ class WriterHandler(logging.Handler):
         """Called by `logging` when the process exits."""
         self.writer.close(_EXIT_SECONDS)
         super().close()
+
+
+def access(lines: Sequence[AccessLine]) -> None:
+    """Log the lines of requests that have ended: what `logging` would make of them, if that is asked.
+
+    A record on its way through `logging` takes 8 µs. None is made where it would reach nobody but the one
+    handler that `configure` has left.
+    """
+    writer = _only_writer()
+    if writer is not None and (text := _written(lines)) is not None:
+        writer.put(text, len(lines))
+        return
+    for line in lines:
+        # Not `info`: that would walk the stack, for each request, to find out that it was called here.
+        said = {"line": members(line)}
+        _access.handle(_access.makeRecord(_access.name, logging.INFO, "", 0, "request", (), None, extra=said))
+
+
+def overheard() -> bool:
+    """Whether somebody beside the handler of `configure` hears of each request."""
+    return _only_writer() is None
+
+
+def _only_writer() -> LogWriter | None:
+    handlers = logging.root.handlers
+    if len(handlers) != 1 or _ours.handlers or _access.handlers:
+        return None
+    return handlers[0].writer if isinstance(handlers[0], WriterHandler) else None
+
+
+def _written(lines: Sequence[AccessLine]) -> bytes | None:
+    """The lines, a newline after each; None where they are not as simple as that (see `_encode`)."""
+    try:
+        text = _to_lines(lines)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair; a number beyond 64 bits
+        return None
+    return text if text.isascii() and _DEL not in text else None
 
 
 def configure(stream: TextIO, level: str) -> LogWriter:

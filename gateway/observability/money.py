@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from gateway.exchange import Exchange
-from gateway.observability.instruments import OTHER, Family
-from gateway.policy.ledger import Row
+from gateway.observability.cells import OTHER, counters
+from gateway.observability.tables import Row, Table, TableMetric
+from gateway.policy import ledger
 from gateway.policy.money import NANO
 from gateway.policy.records import Unit
+
+_DOLLARS = Unit.DOLLARS
 
 
 class Dollars(Collector):
@@ -29,15 +31,16 @@ class Dollars(Collector):
 
     def add(self, nano: int, *values: str) -> None:
         """Count `nano` nano-dollars, 0 or more, under these label values."""
-        if values not in self._sums and len(self._sums) >= self._most:
-            values = self._overflow
-        self._sums[values] = self._sums.get(values, 0) + nano
+        sums = self._sums
+        if values not in sums:
+            if len(sums) >= self._most:
+                values = self._overflow
+            sums.setdefault(values, 0)
+        sums[values] += nano
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for values, nano in self._sums.items():
-            family.add_metric(values, nano / NANO)
-        yield family
+    def collect(self) -> Iterator[Metric]:
+        rows: list[Row] = [(values, None, nano, ()) for values, nano in self._sums.items()]
+        yield TableMetric(Table(self._name, "counter", self._text, self._labels, rows, per=NANO))
 
     def __len__(self) -> int:
         return len(self._sums)
@@ -67,7 +70,7 @@ class Money:
             "What was charged at the end of a lease and taken back when its request ended after all.",
         )
         name, text = "gateway_unpriced_requests", "Requests whose price nobody knows, so that they cost 0."
-        self._unpriced = Family(Counter(name, text, ["model"], registry=registry), ("model",))
+        self._unpriced = counters(registry, name, text, "model")
 
     def observe(self, exchange: Exchange, model: str, team: str) -> None:
         """Count an exchange that has ended and was settled. `model` and `team` are labels."""
@@ -79,9 +82,10 @@ class Money:
             self._unpriced[(model,)].inc()
         if exchange.cost is not None:
             self._cost.add(exchange.cost, model, team)
-            self._overrun.add(overrun(exchange))
+            if over := overrun(exchange):
+                self._overrun.add(over)
 
-    def expired(self, row: Row, model: str, team: str) -> None:
+    def expired(self, row: ledger.Row, model: str, team: str) -> None:
         """Count the row of a request that was charged for because its lease ran out."""
         if row.cost is None:
             self._unpriced[(model,)].inc()
@@ -97,9 +101,10 @@ def overrun(exchange: Exchange) -> int:
 
     An `estimate = "learned"` limit reserves less than the most. A limit in shadow mode cannot be overdrawn.
     """
-    reserved = [
-        claim.amount
-        for claim in exchange.claims
-        if claim.held and claim.limit.unit is Unit.DOLLARS and not claim.limit.shadow
-    ]
-    return max(0, (exchange.cost or 0) - min(reserved)) if reserved else 0
+    least: int | None = None
+    for claim in exchange.claims:
+        if claim.held:
+            limit = claim.limit
+            if limit.unit is _DOLLARS and not limit.shadow and (least is None or claim.amount < least):
+                least = claim.amount
+    return 0 if least is None else max(0, (exchange.cost or 0) - least)

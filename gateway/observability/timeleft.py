@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Metric
 from prometheus_client.registry import Collector
+
+from gateway.observability.tables import Row, Table, TableMetric
 
 
 class TimeLeft(Collector):
@@ -12,12 +14,7 @@ class TimeLeft(Collector):
     def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
         self._read = read
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "gateway_model_time_left_seconds",
-            "Time until the announced shutdown of a model that clients ask for; negative: after it.",
-            labels=("model",),
-        )
-        for model, seconds in self._read().items():
-            family.add_metric((model,), seconds)
-        yield family
+    def collect(self) -> Iterator[Metric]:
+        text = "Time until the announced shutdown of a model that clients ask for; negative: after it."
+        rows: list[Row] = [((model,), None, seconds, ()) for model, seconds in self._read().items()]
+        yield TableMetric(Table("gateway_model_time_left_seconds", "gauge", text, ("model",), rows))

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from gateway.observability.tables import Row, Table, TableMetric
 from gateway.policy.records import Standing
 
 
@@ -19,30 +20,33 @@ class UsedLimits(Collector):
         self._clock = clock
         self._most = most
         self._memory = memory
-        self._met: dict[tuple[str, str], tuple[float, float]] = {}  # → ratio, seconds when it is forgotten
+        self._met: dict[tuple[str, str], tuple[Standing, float]] = {}  # by scope and text; seconds when
 
     def meet(self, standings: Iterable[Standing], now: float) -> None:
         """A request has met these limits; `now` in seconds by the clock."""
+        met = self._met
         for standing in standings:
             limit = standing.limit
-            name = (limit.scope.removeprefix("key:"), limit.text)
-            self._met.pop(name, None)
-            forgotten = now + max(standing.reset_ms / 1000, self._memory)
-            self._met[name] = (standing.used / limit.amount if limit.amount else 1.0, forgotten)
-        while len(self._met) > self._most:
-            del self._met[next(iter(self._met))]
+            name = (limit.scope, limit.text)
+            met.pop(name, None)  # what is met again goes to the end
+            met[name] = (standing, now)
+        while len(met) > self._most:
+            del met[next(iter(met))]
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         now = self._clock()
-        self._met = {name: met for name, met in self._met.items() if met[1] > now}
-        family = GaugeMetricFamily(
-            "gateway_limit_used_ratio",
-            "Share of a limit that was used when a request last met it, by key id, team:name or gateway.",
-            labels=("key", "limit"),
-        )
-        for name, (ratio, _) in self._met.items():
-            family.add_metric(name, ratio)
-        yield family
+        self._met = {name: met for name, met in self._met.items() if self._forgotten(*met) > now}
+        rows: dict[tuple[str, str], Row] = {}
+        for (scope, text), (standing, met) in self._met.items():
+            values = (scope.removeprefix("key:"), text)
+            amount = standing.limit.amount
+            rows[values] = (values, met, standing.used / amount if amount else 1.0, ())
+        text = "Share of a limit that was used when a request last met it, by key id, team:name or gateway."
+        labels = ("key", "limit")
+        yield TableMetric(Table("gateway_limit_used_ratio", "gauge", text, labels, list(rows.values())))
+
+    def _forgotten(self, standing: Standing, met: float) -> float:
+        return met + max(standing.reset_ms / 1000, self._memory)
 
     def __len__(self) -> int:
         return len(self._met)

@@ -50,6 +50,13 @@ class Watches:
         """`gateway_model_time_left_seconds`, by model: few of them, and none that a client made up."""
         self.registry.register(TimeLeft(time_left))
 
+    def watch_workers(self, alive: Callable[[], int], restarts: Callable[[], int]) -> None:
+        """`gateway_workers` and `gateway_worker_restarts_total`, kept by whoever starts the workers."""
+        self._gauge("gateway_workers", "Processes that accept requests.", alive)
+        self._tally(
+            "gateway_worker_restarts", "Workers that were started in place of one that ended.", restarts
+        )
+
     def _gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         Gauge(name, text, registry=self.registry).set_function(read)
 

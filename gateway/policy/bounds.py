@@ -31,8 +31,9 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 def choices(endpoint: Endpoint, fields: Fields) -> int:
     """How many choices may be generated: see `Facts.n`. Raises InvalidRequest, `invalid_n` or `…_best_of`."""
     most = 1
-    for choice in _CHOICES.get(endpoint.name, ()):
-        most = max(most, fields.integer(*choice) or 1)
+    for name, least, greatest in _CHOICES.get(endpoint.name, ()):
+        if (said := fields.integer(name, least, greatest)) is not None and said > most:
+            most = said
     return most * (_prompts(fields) if endpoint.name == "completions" else 1)
 
 
@@ -48,17 +49,24 @@ def _prompts(fields: Fields) -> int:
 
 def max_output(endpoint: Endpoint, fields: Fields) -> int | None:
     """The most tokens of one choice: see `Facts.max_output`. Raises InvalidRequest, `invalid_<field>`."""
+    names = _BOUNDS.get(endpoint.name)
+    if names is not None:
+        return _bound(fields, names)
     if endpoint.name in IMAGES:
         return most_image(fields.text("size"))
     if _is_metered_form(endpoint):
         return MOST_TRANSCRIPT
-    if endpoint.name == SPEECH:
-        return most_speech(fields.text("input") or "")
-    names = _BOUNDS.get(endpoint.name)
-    if names is None:
-        return 0
-    bounds = [bound for name in names if (bound := fields.integer(name, 0, MAX_TOKENS)) is not None]
-    return max(bounds, default=None)
+    return most_speech(fields.text("input") or "") if endpoint.name == SPEECH else 0
+
+
+def _bound(fields: Fields, names: tuple[str, ...]) -> int | None:
+    """The largest."""
+    most = None
+    for name in names:
+        bound = fields.integer(name, 0, MAX_TOKENS)
+        if bound is not None and (most is None or bound > most):
+            most = bound
+    return most
 
 
 def input_bound(endpoint: Endpoint, fields: Fields) -> int | None:

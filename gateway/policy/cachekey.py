@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.policy.document import plain
 from gateway.policy.jsonbytes import parse
 from gateway.policy.members import repeated
+from gateway.policy.tools import only_own
 
 Widest = Literal["private", "team", "all"]
 Wish = Literal["use", "refresh", "bypass"]
@@ -31,9 +34,6 @@ _SILENT: Final = {
     "responses": frozenset({"stream", "stream_options"}),
 }
 
-# Tools that the client itself runs. All others look at the world, which changes.
-_OWN_TOOLS: Final = ("function", "custom", "local_shell", "apply_patch")
-
 # `gpt-4o-search-preview`, `gpt-5-search-api`: models that search the web without being told to.
 _SEARCHER: Final = "-search-"
 
@@ -42,6 +42,8 @@ _STATEFUL: Final = ("previous_response_id", "conversation", "background", "promp
 
 _BREADTH: Final = ("private", "team", "all")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_sorted = msgspec.json.Encoder(order="sorted").encode
+_ONE: Final = (1).to_bytes(4, "big")  # as many parts as `_framed` says that there are
 
 
 def canonical(endpoint: str, body: bytes, model: str) -> bytes | None:
@@ -51,16 +53,24 @@ def canonical(endpoint: str, body: bytes, model: str) -> bytes | None:
     members, the spelling of strings and floats, and the members that never change an answer.
     """
     silent = _SILENT.get(endpoint)
-    asked = parse(_OBJECT, body)
-    if silent is None or asked is None or not _repeatable(endpoint, asked, model):
+    if silent is None:
+        return None
+    read = plain(body)
+    asked = read if read is not None else parse(_OBJECT, body)
+    if asked is None or not _repeatable(endpoint, asked, model):
         return None
     try:
-        if repeated(body, asked) is not None:
+        if read is None and repeated(body, asked) is not None:
             return None  # readers differ in which of the two they believe
-        question = {name: value for name, value in asked.items() if name not in silent}
-        return msgspec.json.encode(question | {"model": model}, order="sorted")
+        return _sorted(_question(asked, silent, model))
     except RecursionError:  # nested so deep that it could just be read
         return None
+
+
+def _question(asked: dict[str, Any], silent: frozenset[str], model: str) -> dict[str, Any]:
+    if asked.get("model") == model and silent.isdisjoint(asked):
+        return asked
+    return {name: value for name, value in asked.items() if name not in silent} | {"model": model}
 
 
 def cache_key(
@@ -77,13 +87,22 @@ def cache_key(
     `upstreams` are those that may answer, as a set. `vary` are the headers that change an answer, in an order
     of the caller's. Without the secret nobody can tell from a key what was asked.
     """
+    digest = _begun(secret, scope, tuple(upstreams), endpoint, tuple(vary)).copy()
+    digest.update(_ONE + len(question).to_bytes(8, "big") + question)
+    return digest.digest()
+
+
+@lru_cache(maxsize=1024)
+def _begun(
+    secret: bytes, scope: str, upstreams: tuple[str, ...], endpoint: str, vary: tuple[tuple[str, str], ...]
+) -> hashlib.blake2b:
+    """The digest of all but the question, which most questions of a client have in common. To be copied."""
     names = sorted(set(upstreams))
     headers = [part for pair in vary for part in pair]
     digest = hashlib.blake2b(key=secret, digest_size=32, person=b"gateway-question")
     for group in ([scope], names, [endpoint], headers):
         digest.update(_framed([text.encode(errors="surrogatepass") for text in group]))
-    digest.update(_framed([question]))
-    return digest.digest()
+    return digest
 
 
 def scope_of(client_id: str, team: str | None, widest: Widest, asked: str | None) -> str:
@@ -109,6 +128,8 @@ def wish(headers: Mapping[str, str]) -> Wish:
     `headers` has lower-case names or ignores case. x-gateway-cache says the same as Cache-Control (RFC 9111
     section 5.2.1): the stricter of the two holds.
     """
+    if not headers:
+        return "use"
     said = headers.get("x-gateway-cache", "").strip().lower()
     directives = {
         part.partition("=")[0].strip() for part in headers.get("cache-control", "").lower().split(",")
@@ -122,7 +143,7 @@ def wish(headers: Mapping[str, str]) -> Wish:
 
 def _repeatable(endpoint: str, asked: dict[str, Any], model: str) -> bool:
     """Does the answer rest on the question alone?"""
-    if not _only_own_tools(asked.get("tools")) or _SEARCHER in model:
+    if not only_own(asked.get("tools")) or _SEARCHER in model:
         return False
     if endpoint == "responses":
         return asked.get("store") is False and not any(asked.get(name) for name in _STATEFUL)
@@ -130,14 +151,6 @@ def _repeatable(endpoint: str, asked: dict[str, Any], model: str) -> bool:
         written = asked.get("modalities") in (None, ["text"]) and asked.get("audio") is None
         return written and not asked.get("store") and asked.get("web_search_options") is None
     return True
-
-
-def _only_own_tools(tools: Any) -> bool:
-    if tools is None:
-        return True
-    return isinstance(tools, list) and all(
-        isinstance(tool, dict) and tool.get("type", "function") in _OWN_TOOLS for tool in tools
-    )
 
 
 def _framed(parts: Sequence[bytes]) -> bytes:

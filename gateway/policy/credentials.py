@@ -68,6 +68,8 @@ def presented_key(authorization: Sequence[str], api_key: Sequence[str]) -> bytes
 
     Both headers may carry it, if it is the same. Raises InvalidKey unless there is exactly one.
     """
+    if len(authorization) == 1 and not api_key:
+        return _token(authorization[0], _BEARER)
     if len(authorization) > 1 or len(api_key) > 1:
         raise InvalidKey
     keys = [_token(value, _BEARER) for value in authorization] + [_token(value, None) for value in api_key]

@@ -2,16 +2,20 @@
 
 import hashlib
 import hmac
-from typing import Any, Final, Literal
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from gateway.policy.jsonbytes import parse
 from gateway.policy.records import Usage
+from gateway.policy.sse import Splitter
 from gateway.policy.usage import Meter
 
 VERSION: Final = b"\x01"
 _MAC_SIZE: Final = 32
+_SMALL: Final = 16_384  # bytes of a sealed entry
 
 # A choice that ended like this will not get better by asking again. A filter's mood may.
 _WHOLE: Final = frozenset({"stop", "length", "tool_calls", "function_call"})
@@ -48,7 +52,14 @@ def seal(entry: Entry, key: bytes, secret: bytes) -> bytes:
 
 
 def unseal(blob: bytes, key: bytes, secret: bytes) -> Entry | None:
-    """The entry that was sealed under this key; None for whatever else somebody has put there."""
+    """The entry that was sealed under this key; None for whatever else somebody has put there.
+
+    It may be the very one of the last time: nobody changes it.
+    """
+    return _unseal_again(blob, key, secret) if len(blob) <= _SMALL else _unseal(blob, key, secret)
+
+
+def _unseal(blob: bytes, key: bytes, secret: bytes) -> Entry | None:
     head = len(VERSION) + _MAC_SIZE
     mac, payload = blob[len(VERSION) : head], blob[head:]
     if not blob.startswith(VERSION) or not hmac.compare_digest(mac, _mac(key, payload, secret)):
@@ -59,6 +70,10 @@ def unseal(blob: bytes, key: bytes, secret: bytes) -> Entry | None:
         return None
 
 
+# The same few answers are asked for again and again. At most 4 MB.
+_unseal_again: Final = lru_cache(maxsize=128)(_unseal)
+
+
 def _mac(key: bytes, payload: bytes, secret: bytes) -> bytes:
     digest = hashlib.blake2b(key=secret, digest_size=_MAC_SIZE, person=b"gateway-answer")
     digest.update(VERSION + len(key).to_bytes(4, "big") + key)
@@ -66,15 +81,27 @@ def _mac(key: bytes, payload: bytes, secret: bytes) -> bytes:
     return digest.digest()
 
 
-class _Choice(msgspec.Struct):
+class PlainChoice(msgspec.Struct):
+    """What makes a choice of a plain answer a complete one."""
+
     finish_reason: str | None = None
     message: dict[str, Any] | None = None
     text: str | None = None
 
 
+class Judged(Protocol):
+    """What makes an answer worth keeping."""
+
+    error: Any
+    choices: list[PlainChoice]
+    data: list[msgspec.Raw]
+    results: list[msgspec.Raw]
+    status: Any
+
+
 class _Answer(msgspec.Struct):
     error: Any = None
-    choices: list[_Choice] = []
+    choices: list[PlainChoice] = []
     data: list[msgspec.Raw] = []
     results: list[msgspec.Raw] = []
     status: Any = None
@@ -83,12 +110,28 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
+def events_of(runs: Iterable[bytes]) -> list[bytes]:
+    """The raw events of a stream that was recorded in runs of whole ones, as they came."""
+    events: list[bytes] = []
+    for run in runs:
+        splitter = Splitter()
+        events += map(bytes, splitter.feed(run))
+        if rest := splitter.rest():
+            events.append(rest)
+    return events
+
+
 def worth_keeping_plain(endpoint: str, status: int, content_type: str, body: bytes) -> bool:
     """Is this a complete, successful answer of the kind that the endpoint gives? Errors never are."""
+    answer = parse(_ANSWER, body)
+    return answer is not None and worth_keeping_read(endpoint, status, content_type, answer)
+
+
+def worth_keeping_read(endpoint: str, status: int, content_type: str, answer: Judged) -> bool:
+    """The same of an answer that has been read."""
     if status != 200 or content_type.partition(";")[0].strip().lower() != "application/json":
         return False
-    answer = parse(_ANSWER, body)
-    if answer is None or answer.error is not None:
+    if answer.error is not None:
         return False
     match endpoint:
         case "chat.completions":
@@ -113,5 +156,5 @@ def worth_keeping_stream(endpoint: str, meter: Meter) -> bool:
     return meter.end == "[DONE]" and bool(meter.reasons) and _WHOLE.issuperset(meter.reasons.values())
 
 
-def _all_whole(answer: _Answer) -> bool:
+def _all_whole(answer: Judged) -> bool:
     return bool(answer.choices) and all(choice.finish_reason in _WHOLE for choice in answer.choices)

@@ -1,21 +1,23 @@
 """What policy must know of a request's body, read without decoding the rest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from gateway.errors import InvalidRequest
+from gateway.policy import frozen
 from gateway.policy.bounds import MAX_TOKENS, SPEECH, choices, input_bound, max_output
-from gateway.policy.fields import Fields, invalid
+from gateway.policy.document import plain
+from gateway.policy.fields import Fields, PlainFields, invalid
 from gateway.policy.members import Span, members, once
 from gateway.policy.models import searches
 from gateway.policy.operation import Body, Charge, Endpoint
 from gateway.policy.outputs import most_of_form
-from gateway.policy.tools import billed, billed_in_items
+from gateway.policy.tools import billed, billed_in_items, only_own
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Facts:
     """The facts. A JSON null counts as absent, as it does for OpenAI.
 
@@ -50,9 +52,11 @@ class Facts:
 
 _MAX_MODEL = 256
 _MAX_TIER = 64
+_TIER = f"a string of at most {_MAX_TIER} printable characters"
 
 _STATE = {"responses": ("previous_response_id", "conversation", "prompt")}
 _WITH_TOOLS = frozenset({"chat.completions", "responses"})
+_NO_TOOLS = frozenset[str]()
 
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _STRING = msgspec.json.Decoder(str)
@@ -71,7 +75,7 @@ def read(endpoint: Endpoint, body: bytes, engine: str | None = None, deployment:
     stream = endpoint.streams and _streams(endpoint, fields)
     named = _named(fields)
     facts = Facts(
-        model=_model(endpoint, fields.spans, named, engine, deployment),
+        model=_model(endpoint, fields, named, engine, deployment),
         stream=stream,
         include_usage=_include_usage(fields) if stream and endpoint.judged else None,
         n=choices(endpoint, fields),
@@ -109,7 +113,7 @@ def form_facts(
     metered = endpoint.charge is Charge.USAGE
     bound, output = most_of_form(endpoint.name, fields.get("size"), fields.get("prompt", ""))
     return Facts(
-        model=_model(endpoint, {}, named, engine, deployment),
+        model=_model(endpoint, numbers, named, engine, deployment),
         stream=endpoint.streams and fields.get("stream", "").lower() in ("true", "1"),
         include_usage=None,
         n=n,
@@ -127,6 +131,8 @@ def _fields(endpoint: Endpoint, body: bytes) -> Fields:
     if endpoint.body is Body.NONE:
         return Fields(body, {}, strict=False)
     strict = endpoint.judged or endpoint.charge is Charge.USAGE
+    if strict and (values := plain(body)) is not None:
+        return PlainFields(body, values)
     if strict or body.lstrip(b" \t\n\r").startswith(b"{"):
         return Fields(body, members(body), strict)
     if body:
@@ -156,25 +162,22 @@ def sent_as(facts: Facts, endpoint: Endpoint, model: str | None) -> Facts:
 
 def _named(fields: Fields) -> str | None:
     """The model in the body. Of another shape it is none where unknown shapes pass."""
-    raw = fields.raw("model")
-    if raw is None or (not fields.strict and not raw.startswith(b'"')):
+    if not fields.strict and not (fields.raw("model") or b"").startswith(b'"'):
         return None
-    try:
-        return _checked(msgspec.json.decode(raw, type=str))
-    except msgspec.ValidationError:
-        raise invalid("model", "must be a string") from None
+    model = fields.text("model")
+    return None if model is None else _checked(model)
 
 
 def _model(
     endpoint: Endpoint,
-    spans: Mapping[str, Span],
+    fields: Fields,
     named: str | None,
     engine: str | None,
     deployment: str | None,
 ) -> str | None:
     if deployment is not None:
         return _checked(deployment)
-    if endpoint.model and named is None and "model" in spans:
+    if endpoint.model and named is None and "model" in fields:
         raise invalid("model", "must be a string")
     if engine is None:
         if named is None and endpoint.model:
@@ -192,12 +195,9 @@ def _checked(model: str) -> str:
 
 
 def _include_usage(fields: Fields) -> bool | None:
-    options = fields.raw("stream_options")
-    if options is None:
+    inner = fields.inner("stream_options")
+    if inner is None:
         return None
-    if not options.startswith(b"{"):
-        raise invalid("stream_options", "must be an object")
-    inner = Fields(options, members(options, "stream_options."))
     try:
         return inner.boolean("include_usage")
     except InvalidRequest:
@@ -227,22 +227,29 @@ def _is_responses(endpoint: Endpoint) -> bool:
 
 
 def _tier(fields: Fields) -> str | None:
-    shape = f"a string of at most {_MAX_TIER} printable characters"
-    tier = fields.decoded("service_tier", _STRING.decode, shape)
+    if "service_tier" not in fields:
+        return None
+    tier = fields.decoded("service_tier", _STRING.decode, _TIER)
     if tier is not None and (len(tier) > _MAX_TIER or not tier.isprintable()):
-        raise invalid("service_tier", f"must be {shape}")
+        raise invalid("service_tier", f"must be {_TIER}")
     return tier
 
 
 def _tools(endpoint: Endpoint, fields: Fields) -> frozenset[str]:
     if endpoint.name not in _WITH_TOOLS:
-        return frozenset()
-    if (given := fields.raw("tools")) is not None:
-        once(given, "tools.")  # what is billed is what is sent
-    tools = fields.decoded("tools", billed, "an array of objects, each with its type") or frozenset()
+        return _NO_TOOLS
+    tools = _billed(fields) if "tools" in fields else _NO_TOOLS
     if _is_responses(endpoint):
         return tools | billed_in_items(fields.raw("input") or b"")
     return tools if fields.raw("web_search_options") is None else tools | {"web_search"}
+
+
+def _billed(fields: Fields) -> frozenset[str]:
+    if fields.plain and only_own(fields.value("tools")):
+        return _NO_TOOLS
+    if not fields.plain and (given := fields.raw("tools")) is not None:
+        once(given, "tools.")  # what is billed is what is sent
+    return fields.decoded("tools", billed, "an array of objects, each with its type") or _NO_TOOLS
 
 
 def _audio(fields: Fields) -> bool:

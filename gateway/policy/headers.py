@@ -45,6 +45,8 @@ _WITH_BODY = _TO_CLIENT | {
     "location",
 }
 
+_TO_UPSTREAM_DOWNLOADS = _TO_UPSTREAM | _OF_DOWNLOADS
+
 # Request headers that can change an answer: part of the cache's key.
 VARY = ("openai-beta",)
 
@@ -66,14 +68,14 @@ def to_upstream(
     """
     # A list is cut to what is its reader's: a part of the whole one, or that this is unchanged, says nothing.
     download = endpoint.method == "GET" and not endpoint.judged and not endpoint.lists
-    given = _crossing(headers, _TO_UPSTREAM | _OF_DOWNLOADS if download else _TO_UPSTREAM)
+    given = _crossing(headers, _TO_UPSTREAM_DOWNLOADS if download else _TO_UPSTREAM)
     carries = endpoint.body is not Body.NONE if has_body is None else has_body
     if endpoint.body is Body.NONE and not carries:
         given.pop("content-type", None)
     elif endpoint.body is Body.JSON and carries and not given.get("content-type"):
         given["content-type"] = "application/json"
     for name, value in given.items():
-        if not _VALUE.fullmatch(value):
+        if not _is_text(value):
             raise InvalidRequest(
                 f"The header '{name}' has characters that it must not have.",
                 code="invalid_header",
@@ -89,10 +91,15 @@ def to_client(headers: Mapping[str, str], *, body: bool = False) -> list[tuple[s
     a path below /v1, whatever the upstream has before it.
     """
     crossing = _crossing(headers, _WITH_BODY if body else _TO_CLIENT)
-    location = _LOCATION.fullmatch(crossing.pop("location", ""))
-    if location is not None:
-        crossing["location"] = location[1]
-    return [(name, value) for name, value in crossing.items() if _VALUE.fullmatch(value)]
+    if "location" in crossing:
+        location = _LOCATION.fullmatch(crossing.pop("location"))
+        if location is not None:
+            crossing["location"] = location[1]
+    return [(name, value) for name, value in crossing.items() if _is_text(value)]
+
+
+def _is_text(value: str) -> bool:
+    return (value.isascii() and value.isprintable()) or _VALUE.fullmatch(value) is not None
 
 
 def _crossing(headers: Mapping[str, str], allowed: frozenset[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from gateway.errors import InvalidRequest
+from gateway.policy.document import is_plain
 
 _T = TypeVar("_T")
 
@@ -28,6 +29,10 @@ _DATA: Final = "content"
 _SPELT: Final = re.compile(rb"\\u00[2-7]")
 
 
+def _is_spelt(body: bytes) -> bool:
+    return not is_plain(body) and _SPELT.search(body) is not None
+
+
 def naming(names: Iterable[str]) -> Callable[[bytes], bool]:
     """Whether a body may have a member of one of these names: one search, without decoding it.
 
@@ -39,7 +44,7 @@ def naming(names: Iterable[str]) -> Callable[[bytes], bool]:
         for letter, group in groupby(sorted(names), key=lambda name: name[0])
     )
     pattern = re.compile(rb'"(?:' + b"|".join(groups) + rb')"[ \t\n\r]*:')
-    return lambda body: pattern.search(body) is not None or _SPELT.search(body) is not None
+    return lambda body: pattern.search(body) is not None or _is_spelt(body)
 
 
 def is_veiled(data: bytes) -> bool:
@@ -67,7 +72,7 @@ def models_in(body: bytes, top: str | None = None) -> set[str]:
     Not `top`, which is known to stand at the top: a body that names no other is not decoded. Raises
     InvalidRequest like `read`.
     """
-    if _SPELT.search(body) is None and len(_MODEL.findall(body)) == (top is not None):
+    if not _is_spelt(body) and len(_MODEL.findall(body)) == (top is not None):
         return set()
     return set(read(body, _models)) - {top}
 

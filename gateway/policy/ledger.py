@@ -5,12 +5,13 @@ charged for) is a row of its own, a correction, which holds the difference.
 """
 
 from collections.abc import Callable
-from operator import attrgetter, sub
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from gateway.policy.records import Record
+from gateway.policy.records import Record, Usage
 
 Settled = Literal["usage", "estimate", "lease", "none"]
 
@@ -103,18 +104,14 @@ def record_of(row: Row, day: str, model: str | None, lease: tuple[Row, str | Non
     `lease` is the row that the store was given when the request was dispatched, and the name that one is
     added up under.
     """
-    late, leased_as = (None, "") if lease is None else (_difference(row, lease[0]), lease[1])
-    return Record(
-        row=_encode(row),
-        key=row.key,
-        day=day,
-        who=who_of(row.key, row.team, model),
-        sums=sums_of(row),
-        tags=tuple(f"{name}={value}" for name, value in row.tags.items()),
-        late=_encode(late) if late is not None else b"",
-        late_sums=sums_of(late) if late is not None else (),
-        late_who=who_of(row.key, row.team, leased_as) if late is not None else "",
-    )
+    who = who_of(row.key, row.team, model)
+    tags = tuple([f"{name}={value}" for name, value in row.tags.items()]) if row.tags else ()
+    if lease is None:
+        return Record(_encode(row), row.key, day, who, sums_of(row), tags)
+    leased, leased_as = lease
+    late = _difference(row, leased)
+    late_who = who if leased_as == model else who_of(row.key, row.team, leased_as)
+    return Record(_encode(row), row.key, day, who, sums_of(row), tags, _encode(late), sums_of(late), late_who)
 
 
 def leased_cost(record: Record) -> int:
@@ -122,14 +119,32 @@ def leased_cost(record: Record) -> int:
     return record.sums[_COST] - record.late_sums[_COST] if record.late_sums else 0
 
 
+def detailed(row: Row, usage: Usage) -> Row:
+    """The row, with the tokens of `usage` that are parts of its input and output."""
+    if not any(_details(usage)):
+        return row
+    return replace(row, **dict(zip(_DETAILS, _details(usage), strict=True)))
+
+
 def _difference(row: Row, lease: Row) -> Row:
-    numbers = dict(zip(_TOKENS, map(sub, _counts(row), _counts(lease)), strict=True))
-    cost = None if row.cost is None else row.cost - (lease.cost or 0)
-    return msgspec.structs.replace(row, **numbers, cost=cost, correction=True)
+    return replace(
+        row,
+        input=row.input - lease.input,
+        output=row.output - lease.output,
+        cached=row.cached - lease.cached,
+        reasoning=row.reasoning - lease.reasoning,
+        cache_write=row.cache_write - lease.cache_write,
+        input_audio=row.input_audio - lease.input_audio,
+        input_image=row.input_image - lease.input_image,
+        output_audio=row.output_audio - lease.output_audio,
+        output_image=row.output_image - lease.output_image,
+        cost=None if row.cost is None else row.cost - (lease.cost or 0),
+        correction=True,
+    )
 
 
-_TOKENS: Final = (
-    *("input", "output", "cached", "reasoning", "cache_write"),
+_DETAILS: Final = (
+    *("cached", "reasoning", "cache_write"),
     *("input_audio", "input_image", "output_audio", "output_image"),
 )
-_counts: Callable[[Row], tuple[int, ...]] = attrgetter(*_TOKENS)
+_details: Callable[[Usage], tuple[int, ...]] = attrgetter(*_DETAILS)

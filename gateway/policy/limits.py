@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from gateway.policy.money import NANO, dollars
 from gateway.policy.records import Kind, Limit, Unit, Window
@@ -69,6 +70,25 @@ def parse_limit(text: str | dict[str, Any], scope: str) -> Limit:
 
 def parse_limits(texts: Iterable[str | dict[str, Any]], scope: str) -> tuple[Limit, ...]:
     """All limits of one owner. Raises ValueError also for two that would share one counter."""
+    given = tuple(texts)
+    if not all(type(text) is str for text in given):
+        return _distinct(given, scope)
+    return tuple([_owned(limit, scope) for limit in _written(cast(tuple[str, ...], given))])
+
+
+@lru_cache(maxsize=1024)  # thousands of keys have the same few limits, and reading one takes 10 µs
+def _written(texts: tuple[str, ...]) -> tuple[Limit, ...]:
+    return _distinct(texts, "")
+
+
+def _owned(limit: Limit, scope: str) -> Limit:
+    return Limit(
+        *(limit.text, limit.unit, limit.amount, limit.window, scope, limit.models),
+        *(limit.shadow, limit.cap_output, limit.learned),
+    )
+
+
+def _distinct(texts: Iterable[str | dict[str, Any]], scope: str) -> tuple[Limit, ...]:
     limits: dict[str, Limit] = {}
     for text in texts:
         limit = parse_limit(text, scope)

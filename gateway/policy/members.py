@@ -5,6 +5,7 @@ The syntax of the whole document is checked at the speed of C; only the top leve
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -46,6 +47,34 @@ def members(document: bytes, within: str = "") -> dict[str, Span]:
     if spans and not _CLOSE.match(document, end):
         raise _duplicate(within + name)  # `12`, of which the last one, `1`, is the beginning
     return spans
+
+
+class Spans(Mapping[str, Span]):
+    """The `members` of a document, which has `count` of them: looked for when somebody asks where one is."""
+
+    __slots__ = ("_count", "_document", "_found")
+
+    def __init__(self, document: bytes, count: int) -> None:
+        self._document = document
+        self._count = count
+        self._found: dict[str, Span] | None = None
+
+    def __getitem__(self, name: str) -> Span:
+        return self._members()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _members(self) -> dict[str, Span]:
+        if self._found is None:
+            self._found = members(self._document)
+        return self._found
+
+    def __repr__(self) -> str:
+        return f"<Spans {self._count} members>"
 
 
 def once(document: bytes, within: str = "") -> None:

@@ -118,6 +118,7 @@ def reasons(model: str) -> bool:
     return _REASONING.match(_base(model)) is not None
 
 
+@lru_cache(maxsize=1024)
 def searches(model: str) -> bool:
     """Whether a chat with it searches the web each time, unasked (OpenAI's guide to web search)."""
     base = _base(model)

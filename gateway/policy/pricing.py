@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.errors import NotPriced
 from gateway.policy.facts import Facts
-from gateway.policy.rates import Rates, Steps, rates_at, reachable
+from gateway.policy.rates import Rates, Steps, from_start, rates_at
 from gateway.policy.records import Usage
 
 MILLION: Final = 10**6
@@ -22,6 +22,10 @@ PUBLISHED_FEES: Final[Mapping[str, int]] = {
     "file_search": 2_500_000,
     "code_interpreter": 30_000_000,
 }
+
+# Above how many input tokens, what a token costs at most that goes in, and one that comes out: in 10^-12
+# nano-dollars.
+_Dearest = tuple[tuple[int, int, int], ...]
 
 _STANDARD: Final = frozenset({"", "auto", "default"})
 
@@ -45,14 +49,17 @@ class Price:
     fees: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
     free: bool = False
+    _remembered: dict[tuple[str | None, bool], "_Dearest"] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def cost(self, usage: Usage) -> int:
         """Nano-dollars for what was used, summed exactly and rounded up once."""
         if self.free:
             return 0
-        tokens = max(
-            rates_at(steps, usage.input).amount(usage) * factor for steps, factor in self._ways(usage.tier)
-        )
+        tokens = 0
+        for steps, factor in self._ways(usage.tier):
+            tokens = max(tokens, rates_at(steps, usage.input).amount(usage) * factor)
         return _nano(tokens) + self.request + self._calls(usage)
 
     def worst(self, input_tokens: int, output_tokens: int, facts: Facts) -> int:
@@ -64,17 +71,30 @@ class Price:
         """
         if self.free:
             return 0
-        ways = (*self._ways(facts.tier or "auto"), (self.steps, MILLION))
-        tokens = max(
-            rates.worst(input_tokens, output_tokens, facts.audio) * factor
-            for steps, factor in ways
-            for rates in reachable(steps, input_tokens)
-        )
+        tokens = 0
+        for above, into, out in self._dearest(facts.tier or "auto", facts.audio):
+            if input_tokens > above:
+                tokens = max(tokens, input_tokens * into + output_tokens * out)
         if facts.audio and "output_audio" not in self.steps[0][1].own:
             raise self._unknown("spoken answers cost", "modalities")
+        if not facts.tools:
+            return _nano(tokens) + self.request
         calls = ASSUMED_CALLS if facts.max_tool_calls is None else facts.max_tool_calls
-        fees = sum(map(self._fee, facts.tools))
-        return _nano(tokens) + self.request + calls * fees
+        return _nano(tokens) + self.request + calls * sum(map(self._fee, facts.tools))
+
+    def _dearest(self, tier: str, audio: bool) -> "_Dearest":
+        """Worked out once for each tier that has a name here, and for all others together."""
+        known = tier in self.tiers or tier in self.factors or tier in _STANDARD
+        key = (tier if known else None, audio)
+        if key not in self._remembered:
+            ways = (*self._ways(tier), (self.steps, MILLION))
+            dearest = (
+                (above, rates.worst(1, 0, audio) * factor, rates.worst(0, 1, audio) * factor)
+                for steps, factor in ways
+                for above, rates in from_start(steps)
+            )
+            self._remembered[key] = tuple(dict.fromkeys(dearest))
+        return self._remembered[key]
 
     def _ways(self, tier: str) -> Iterable[tuple[Steps, int]]:
         """Rates and factors that `tier` may mean. One that nobody knows may be any."""
@@ -88,6 +108,8 @@ class Price:
         return ((self.steps, MILLION), *own, *((self.steps, factor) for factor in self.factors.values()))
 
     def _calls(self, usage: Usage) -> int:
+        if not (usage.web_searches or usage.file_searches or usage.code_sessions or usage.image_calls):
+            return 0
         counts = (
             ("web_search", usage.web_searches),
             ("file_search", usage.file_searches),

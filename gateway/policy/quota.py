@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from gateway.errors import GatewayError, InternalError, QuotaExceeded, RateLimited
-from gateway.policy.claims import Demand, applies, cap_of, claims_to_admit, claims_to_answer
+from gateway.policy.claims import (
+    Demand,
+    applies,
+    cap_of,
+    claims_to_admit,
+    claims_to_answer,
+    negligible,
+    terms,
+)
 from gateway.policy.limits import owner_of, parse_limit, parse_limits
 from gateway.policy.money import dollars
 from gateway.policy.patterns import matches
@@ -17,17 +25,23 @@ __all__ = [
     "claims_to_answer",
     "duration",
     "matches",
+    "negligible",
     "parse_limit",
     "parse_limits",
     "ratelimit_headers",
     "refusal",
     "shadow_refusals",
+    "terms",
 ]
 
 # Who has to wait longer than this is told not to retry: a client library would sleep in silence, or give up.
 _PATIENCE_MS = 60_000
 _CENT = 10**7  # nano-dollars
 _STEP = _CENT // 100
+_HEADERS = tuple(
+    (unit, *(f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset")))
+    for unit in (Unit.REQUESTS, Unit.TOKENS)
+)
 
 
 def refusal(standings: Sequence[Standing], claims: Sequence[Claim]) -> GatewayError:
@@ -95,15 +109,21 @@ def shadow_refusals(standings: Sequence[Standing]) -> list[str]:
 def ratelimit_headers(standings: Sequence[Standing]) -> list[tuple[str, str]]:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}` for the client's tightest limit on each."""
     headers: list[tuple[str, str]] = []
-    for unit in (Unit.REQUESTS, Unit.TOKENS):
-        ours = [s for s in standings if s.limit.unit is unit and not s.limit.shadow]
-        if ours:
-            tightest = min(ours, key=lambda s: (s.remaining / s.limit.amount, s.remaining))
-            headers += [
-                (f"x-ratelimit-limit-{unit}", str(tightest.limit.amount)),
-                (f"x-ratelimit-remaining-{unit}", str(tightest.remaining)),
-                (f"x-ratelimit-reset-{unit}", duration(tightest.reset_ms)),
-            ]
+    for unit, limit_name, remaining_name, reset_name in _HEADERS:
+        tightest, least = None, (0.0, 0)
+        for standing in standings:
+            limit = standing.limit
+            if limit.unit is unit and not limit.shadow:
+                remaining = standing.remaining
+                left = (remaining / limit.amount, remaining)
+                if tightest is None or left < least:
+                    tightest, least = standing, left
+        if tightest is not None:
+            headers += (
+                (limit_name, str(tightest.limit.amount)),
+                (remaining_name, str(least[1])),
+                (reset_name, duration(tightest.reset_ms)),
+            )
     return headers
 
 

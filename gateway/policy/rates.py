@@ -52,6 +52,11 @@ class Rates:
 
         What contradicts itself (more cached than there was) counts as dear as it can be, and once.
         """
+        return self._input(usage) + self._output(usage)
+
+    def _input(self, usage: Usage) -> int:
+        if not (usage.cached or usage.cache_write or usage.input_audio or usage.input_image):
+            return max(usage.input, 0) * self.input  # text alone, as most is
         cached_audio = min(usage.cached_audio, usage.input_audio, usage.cached)
         cached_image = min(usage.cached_image, usage.input_image, usage.cached - cached_audio)
         audio, image, old_audio, old_image, written, cached, text = _shares(
@@ -63,9 +68,6 @@ class Rates:
                 usage.cached - cached_audio - cached_image,
             ),
         )
-        spoken, drawn, thought, answer = _shares(
-            usage.output, (usage.output_audio, usage.output_image, usage.reasoning)
-        )
         return (
             text * self.input
             + cached * self.cached
@@ -74,7 +76,16 @@ class Rates:
             + old_audio * self.cached_audio
             + image * self.input_image
             + old_image * self.cached_image
-            + answer * self.output
+        )
+
+    def _output(self, usage: Usage) -> int:
+        if not (usage.reasoning or usage.output_audio or usage.output_image):
+            return max(usage.output, 0) * self.output
+        spoken, drawn, thought, answer = _shares(
+            usage.output, (usage.output_audio, usage.output_image, usage.reasoning)
+        )
+        return (
+            answer * self.output
             + thought * self.reasoning
             + spoken * self.output_audio
             + drawn * self.output_image
@@ -95,18 +106,22 @@ Steps = tuple[tuple[int, Rates], ...]
 
 def rates_at(steps: Steps, input_tokens: int) -> Rates:
     """The rates of a request with so many input tokens."""
-    for above, rates in reversed(steps):
-        if input_tokens > above:
-            return rates
+    if len(steps) > 1:
+        for above, rates in reversed(steps):
+            if input_tokens > above:
+                return rates
     return steps[0][1]
+
+
+def from_start(steps: Steps) -> Iterator[tuple[int, Rates]]:
+    """The steps, of which the first holds for a request without any input, too."""
+    yield -1, steps[0][1]
+    yield from steps[1:]
 
 
 def reachable(steps: Steps, input_tokens: int) -> Iterator[Rates]:
     """The rates of requests with at most so many input tokens."""
-    yield steps[0][1]
-    for above, rates in steps[1:]:
-        if input_tokens > above:
-            yield rates
+    return (rates for above, rates in from_start(steps) if input_tokens > above)
 
 
 def _shares(whole: int, parts: Iterable[int]) -> Iterator[int]:

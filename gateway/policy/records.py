@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.policy import frozen
+
 
 class Unit(enum.StrEnum):
     """What a limit counts."""
@@ -62,6 +64,9 @@ class Limit:
     cap_output: int | None = None
     learned: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.text)  # its hash is remembered, and limits are looked up for each request
+
     @property
     def kind(self) -> Kind:
         if self.window is None:
@@ -81,7 +86,7 @@ class Limit:
         return hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Claim:
     """What one request asks of one limit, in the limit's unit.
 
@@ -94,7 +99,7 @@ class Claim:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Standing:
     """Where one limit stands.
 
@@ -120,7 +125,7 @@ class Standing:
         return self.retry_ms == 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Verdict:
     """The store's answer to a reservation: all of its claims, or none."""
 
@@ -128,7 +133,7 @@ class Verdict:
     standings: tuple[Standing, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Usage:
     """What one answer used, as far as anybody bills it.
 
@@ -160,7 +165,7 @@ class Usage:
         return self.input + self.output
 
 
-@dataclass(frozen=True, slots=True)
+@frozen.dataclass(frozen=True, slots=True)
 class Record:
     """What the ledger is told of one request. Made by `policy.ledger.record_of`.
 
@@ -213,9 +218,13 @@ class TeamRecord(msgspec.Struct, omit_defaults=True):
     declared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """Who is asking, resolved from key, team and gateway: what `authenticate` finds in the local table."""
+    """Who is asking, resolved from key, team and gateway: what `authenticate` finds in the local table.
+
+    One that changes is replaced, so that what was worked out for a client may be remembered with it: each is
+    equal to itself alone.
+    """
 
     id: str
     name: str

@@ -1,7 +1,7 @@
 """What a client says a request is for: `x-gateway-tags: project=atlas, step=draft`."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.errors import InvalidRequest
@@ -10,12 +10,14 @@ MOST: Final = 16
 _TAG = re.compile(r"\s*([A-Za-z0-9_.\-]{1,64})\s*=\s*([^,=]{1,128}?)\s*")
 
 
-def read_tags(values: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
+def read_tags(values: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """The tags of a request: those in the header's values and those `given` with its key, which win.
 
     A client may say more about its request than its key does, and nothing else. Raises InvalidRequest
     (`invalid_tags`) for what cannot be read: a tag that is left out would be missed on somebody's bill.
     """
+    if not values:
+        return dict(given)
     tags: dict[str, str] = {}
     for part in ",".join(values).split(","):
         if not part.strip():

@@ -15,6 +15,8 @@ _FREE: Final = frozenset(
     {"", "function", "custom", "namespace", "tool_search", "mcp", "local_shell", "apply_patch"}
     | {"computer", "computer_use", "computer_use_preview"}
 )
+# What only ever runs at the client's; all others look at the world.
+_OWN: Final = ("function", "custom", "local_shell", "apply_patch")
 _SESSION: Final = "code_interpreter"
 _SMALLEST: Final = "1g"  # the memory of a container that asks for none
 _MAX_CALLS: Final = 10_000  # kept of one answer; OpenAI ends one long before
@@ -42,6 +44,15 @@ _TOOLS = msgspec.json.Decoder(list[_Tool])
 _HOLDER = msgspec.json.Decoder(_Holder)
 _ITEM = msgspec.json.Decoder(_Item)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def only_own(tools: Any) -> bool:
+    """Whether these decoded `tools` of a request are none but those that the client runs itself."""
+    if tools is None:
+        return True
+    return isinstance(tools, list) and all(
+        isinstance(tool, dict) and tool.get("type", "function") in _OWN for tool in tools
+    )
 
 
 def billed(tools: bytes) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """What an answer used, what its text was where the upstream does not say, and whether it is whole."""
 
-import io
 from typing import Any, Final
 
 import msgspec
 
 from gateway.policy import sse
 from gateway.policy.counts import NAMES, read_usage, texts, tier_of
+from gateway.policy.frames import MOST, Frame, frame_of
 from gateway.policy.jsonbytes import parse
 from gateway.policy.records import Usage
 from gateway.policy.tools import Calls, calls_of
@@ -18,6 +18,8 @@ _CHUNKED: Final = frozenset({"chat.completions", "completions"})
 _ENDS: Final = frozenset(
     {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 )
+_MEMBERS: Final = (b"content", b"refusal", b"reasoning_content", b"reasoning")
+_TRIES: Final = 8  # events that are looked at for a frame
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -118,11 +120,18 @@ def output_texts(endpoint: str, body: bytes) -> list[str]:
 class Meter:
     """Stands beside one stream. Everything it has to say is true so far, at any moment."""
 
+    __slots__ = (
+        *("_calls", "_endpoint", "_frames", "_hide_usage", "_text", "_tries"),
+        *("end", "events", "failed", "filtered", "reasons", "text_bytes", "tier", "unread", "usage"),
+    )
+
     def __init__(self, endpoint: str, hide_usage: bool) -> None:
         self._endpoint = endpoint
         self._hide_usage = hide_usage
-        self._text = io.StringIO()
-        self._calls = Calls()
+        self._text = bytearray()  # in UTF-8: a quarter of what a str with one rare character takes
+        self._calls: Calls | None = None
+        self._frames: list[Frame] = []
+        self._tries = 0
         self.usage: Usage | None = None  # the last one that can be believed
         self.tier = ""  # the service tier, as far as it was said
         self.end = ""  # what ended it properly: `[DONE]`, or the type of a response's last event
@@ -147,13 +156,15 @@ class Meter:
 
     def estimate(self, input: int, output: int) -> Usage:
         """The usage so far where the upstream states none: these tokens, and the calls that were seen."""
-        return Usage(input, output, estimated=True, tier=self.tier, **self._calls.counts())
+        return Usage(input, output, estimated=True, tier=self.tier, **self._counts())
 
     @property
     def texts(self) -> list[str]:
         """The output text so far: content, refusals, reasoning and tool calls, in the order of arrival."""
-        text = self._text.getvalue()
-        return [text] if text else []
+        return [self._text.decode(errors="surrogatepass")] if self._text else []
+
+    def _counts(self) -> dict[str, int]:
+        return {} if self._calls is None else self._calls.counts()
 
     def event(self, raw: bytes) -> bytes | None:
         """Read one raw event; what to hand on to the client: `raw` itself, or None.
@@ -164,6 +175,10 @@ class Meter:
         if isinstance(raw, sse.Piece):
             self.unread = True
             return raw
+        for frame in self._frames:
+            if (text := frame.text_of(raw)) is not None:
+                self._keep(text, len(text))
+                return raw
         data = sse.data(raw)
         if data == DONE:
             if self._endpoint != "responses":  # some servers send it there too: it says nothing new
@@ -171,7 +186,21 @@ class Meter:
             return raw
         if b"error" in raw and sse.kind(raw) == b"error":
             self.failed = True
-        return raw if not data or self.read(data) else None
+        size, tier = self.text_bytes, self.tier
+        shown = not data or self.read(data)
+        if self.tier != tier:
+            self._frames.clear()  # the events of a frame all have one tier, and would set it back
+        if self.text_bytes > size and self._tries < _TRIES and not self.failed:
+            self._frame(raw, data)
+        return raw if shown else None
+
+    def _frame(self, raw: bytes, data: bytes) -> None:
+        """What comes may be like this event, which has been read and had text in it."""
+        self._tries += 1
+        sole = _sole_text(self._endpoint, data) if len(self._frames) < MOST else None
+        frame = frame_of(raw, *sole) if sole is not None else None
+        if frame is not None:
+            self._frames.append(frame)
 
     def read(self, data: bytes) -> bool:
         """Read the data of one event, or a message that is one; whether it is the client's to see."""
@@ -202,7 +231,7 @@ class Meter:
             self.filtered = self.filtered or reason == "content_filter"
         for written in _written(choice):
             if written:
-                self._keep(written)
+                self._keep_words(written)
 
     def _response_event(self, data: bytes) -> None:
         event = parse(_EVENT, data)
@@ -213,8 +242,9 @@ class Meter:
         if event.type in _ENDS:
             self._response_end(event)
         elif event.type.endswith(".delta") and event.type != "response.audio.delta":
-            self._keep(event.delta)
+            self._keep_words(event.delta)
         elif event.type.startswith("response.output_item."):
+            self._calls = self._calls or Calls()
             self._calls.add(event.item)
 
     def _response_end(self, event: _Event) -> None:
@@ -224,18 +254,43 @@ class Meter:
             self.unread = True
             return
         self.tier = tier_of(response.service_tier) or self.tier
-        calls = calls_of(response.output) or self._calls.counts()
+        calls = calls_of(response.output) or self._counts()
         self.usage = read_usage(self._endpoint, response.usage, self.tier, calls) or self.usage
         details = response.incomplete_details
         self.filtered = self.filtered or (details is not None and details.reason == "content_filter")
 
-    def _keep(self, written: Any) -> None:
+    def _keep_words(self, written: Any) -> None:
         for text in (written,) if isinstance(written, str) else texts(written):
             size = len(text) if text.isascii() else len(text.encode(errors="replace"))
-            room = TEXT_KEPT - self.text_bytes
-            self.text_bytes += size
-            if room > 0:
-                self._text.write(text if size <= room else text[: room // 4])
+            self._keep(text.encode(errors="surrogatepass"), size)
+
+    def _keep(self, text: bytes, size: int) -> None:
+        room = TEXT_KEPT - self.text_bytes
+        self.text_bytes += size
+        if size <= room:
+            self._text += text
+        elif room > 0:
+            kept = text.decode(errors="surrogatepass")[: room // 4]
+            self._text += kept.encode(errors="surrogatepass")
+
+
+def _sole_text(endpoint: str, data: bytes) -> tuple[bytes, str] | None:
+    """The one text of an event that says nothing else of what is metered, and the name of its member."""
+    if endpoint not in _CHUNKED:
+        event = parse(_EVENT, data)
+        plain = event is not None and event.type.endswith(".delta") and event.error is None
+        return (b"delta", event.delta) if plain and event and isinstance(event.delta, str) else None
+    chunk = parse(_CHUNK, data)
+    if chunk is None or chunk.error is not None or chunk.usage is not None:
+        return None
+    if chunk.choices is None or len(chunk.choices) != 1:
+        return None
+    choice = chunk.choices[0]
+    said = [pair for pair in zip(_MEMBERS, _written(choice), strict=False) if pair[1]]
+    if choice.finish_reason is not None or len(said) != 1 or not isinstance(said[0][1], str):
+        return None
+    name = b"text" if choice.delta is None else said[0][0]
+    return name, said[0][1]
 
 
 def _written(choice: _Choice) -> tuple[Any, ...]:

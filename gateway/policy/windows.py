@@ -75,12 +75,22 @@ class Calendar:
     def __init__(self, timezone: str) -> None:
         self._zone = ZoneInfo(timezone)
         self._latest: dict[Window, Span] = {}
+        self._today = (0, 0, "")  # start and end of a day in ms, and its date
 
     def span(self, window: Window, now: int) -> Span:
         span = self._latest.get(window)
         if span is None or not span.holds(now):
             span = self._latest[window] = span_of(window, now, self._zone)
         return span
+
+    def day(self, now: int) -> str:
+        """The date, as in 2026-11-22."""
+        start, end, date = self._today
+        if not start <= now < end:
+            span = self.span(Window.DAY, now)
+            date = span.id.removeprefix("day-")
+            self._today = (span.start or 0, span.end or 0, date)
+        return date
 
     def __repr__(self) -> str:
         return f"<Calendar {self._zone.key}>"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.bridging import bridged
+from gateway.bridging import OLD, bridged
 from gateway.errors import InvalidRequest
 from gateway.exchange import Exchange, Outbound
 from gateway.modelrights import authorize
@@ -43,7 +43,7 @@ def address(gateway: Gateway, exchange: Exchange) -> None:
     body = _upload(exchange, exchange.upload) if exchange.upload else _body(gateway, exchange, client)
     exchange.outbound = Outbound(
         method=endpoint.method,
-        path=upstream_path(endpoint, _path_args(exchange)),
+        path=upstream_path(endpoint, _path_args(exchange)) if exchange.path_args else endpoint.path,
         headers=to_upstream(endpoint, exchange.headers, has_body=bool(body)),
         body=body,
         query=_query(gateway, exchange, client),
@@ -59,7 +59,7 @@ def _query(gateway: Gateway, exchange: Exchange, client: Client) -> str:
 
 def _bridge(exchange: Exchange) -> None:
     """What was an old operation is from here on a chat; of several prompts the first, and others follow."""
-    if exchange.facts is None or exchange.upload is not None:
+    if exchange.facts is None or exchange.upload is not None or exchange.endpoint.name not in OLD:
         return
     first = first_of(exchange, exchange.facts, exchange.sent_model or "")
     if first is not None:
@@ -98,11 +98,11 @@ def _body(gateway: Gateway, exchange: Exchange, client: Client) -> bytes:
     body, facts, settings = exchange.body, exchange.facts, gateway.settings.endpoints
     if facts is None or not facts.spans:
         return body
-    wishes = {
-        "safety_identifier": settings.safety_identifier,
-        "prompt_cache_key": settings.prompt_cache_key,
-    }
-    if set(wishes.values()) != {"keep"}:
+    if not settings.safety_identifier == settings.prompt_cache_key == "keep":
+        wishes = {
+            "safety_identifier": settings.safety_identifier,
+            "prompt_cache_key": settings.prompt_cache_key,
+        }
         body = identified(body, facts, exchange.endpoint, identities(gateway.secret, wishes, client))
     if facts.stream and not facts.include_usage and exchange.endpoint.name in _REPORT_ON_REQUEST:
         body = with_usage(body, facts)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from gateway.belongings import belong
@@ -56,7 +57,8 @@ async def _call(gateway: Gateway, exchange: Exchange) -> Incoming | Passing:
             if isinstance(answer, Incoming):
                 await answer.begin(asked_for_stream=bool(exchange.facts and exchange.facts.stream))
             await belong(gateway, exchange, answer)
-            await _learn(gateway, exchange, answer)
+            if exchange.endpoint.path.startswith("/models"):
+                await _learn(gateway, answer)
         except BaseException:
             answer.close()
             raise
@@ -65,9 +67,9 @@ async def _call(gateway: Gateway, exchange: Exchange) -> Incoming | Passing:
     return answer
 
 
-async def _learn(gateway: Gateway, exchange: Exchange, answer: Incoming | Passing) -> None:
+async def _learn(gateway: Gateway, answer: Incoming | Passing) -> None:
     """The shutdown dates that a list of models states."""
-    if exchange.endpoint.path.startswith("/models") and isinstance(answer, Incoming):
+    if isinstance(answer, Incoming):
         body = await answer.whole(gateway.settings.server.max_answer)
         if body is not None:
             gateway.succession.learn(body)
@@ -81,14 +83,16 @@ def _answer(gateway: Gateway, exchange: Exchange, reply: Reply) -> Incoming | Pa
         reply,
         max_answer=gateway.settings.server.max_answer,
         max_entry=gateway.settings.cache.max_entry,
-        keep=(lambda answer: keep(gateway, exchange, answer)) if exchange.cache_key is not None else None,
+        keep=None
+        if exchange.cache_key is None
+        else partial(keep, gateway, exchange.cache_key, exchange.sent_model),
     )
 
 
 async def _open(gateway: Gateway, exchange: Exchange) -> Reply:
     outbound, plan = exchange.outbound, planned(gateway, exchange)
     assert outbound is not None
-    if exchange.held or exchange.endpoint.method != "GET":
+    if not exchange.entered and (exchange.held or exchange.endpoint.method != "GET"):
         dispatch(gateway, exchange)
         # The event loop writes at the end of a turn, to its sockets in no order: a process that is killed
         # between two writes must have told the store before it asked the upstream.
@@ -128,18 +132,21 @@ async def walk(exchange: Exchange, plan: Sequence[str], ask: Callable[[str], Awa
     return await ask(last)
 
 
-def keep(gateway: Gateway, exchange: Exchange, answer: Incoming) -> None:
-    """Give a complete answer to the cache, under way before the client sees the answer's end."""
+def keep(gateway: Gateway, key: bytes, model: str | None, answer: Incoming) -> None:
+    """Give a complete answer to the cache, under way before the client sees the answer's end.
+
+    It knows no exchange: an answer that knew who asked for it would be garbage in a cycle.
+    """
     now = gateway.clock.now()
-    entry = answer.entry(exchange.sent_model or "", now)
-    if entry is None or gateway.answers is None or exchange.cache_key is None:
-        return
-    gateway.tasks.spawn(_put(gateway, exchange.cache_key, entry, now), name="keep answer")
+    entry = answer.entry(model or "", now)
+    if entry is not None:
+        gateway.tasks.begin(_put(gateway, key, entry, now), name="keep answer")
 
 
 async def _put(gateway: Gateway, key: bytes, entry: Entry, now: int) -> None:
-    """In a task of its own, so that no fault in here can be the answer's."""
-    assert gateway.answers is not None
+    """Work of its own, so that no fault in here can be the answer's."""
+    if gateway.answers is None:
+        return
     blob = seal(entry, key, gateway.secret)
     # The store counts and logs its own failures; the answer is served all the same.
     with contextlib.suppress(StoreUnavailable):

@@ -1,9 +1,10 @@
 """Is this exact question answered already, or being answered right now?"""
 
 from gateway.accounts import cost
+from gateway.entering import foresee
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import ClientGone, Exchange
-from gateway.flights import Flight, FlightFailed
+from gateway.flights import Flight, FlightFailed, Reader
 from gateway.incoming import Incoming
 from gateway.policy.cachekey import cache_key, canonical, scope_of, wish
 from gateway.policy.entry import Entry, unseal
@@ -15,20 +16,29 @@ from gateway.sources import Pairs, Shared, Source, Stored
 
 
 def ask(gateway: Gateway, exchange: Exchange) -> None:
-    """Sets `cache_key` and sends the question to the cache, without waiting.
+    """Sets `cache_key`, `flight` where nobody is being answered who could be joined, and `entering` where
+    `admit` can ask the store for everything at once.
 
-    It leaves in the same write as `admit`'s reservation, so that a hit costs one round trip.
+    Where it cannot, or an answer is most likely kept, sends the question to the cache, without waiting
+    (`pending`): it leaves in the same write as `admit`'s reservation, so that a hit costs one round trip, and
+    nothing is worked out that only a miss needs.
     """
+    wanted = _wish(gateway, exchange)
+    key = exchange.cache_key = _key(gateway, exchange) if wanted != "bypass" else None
+    sought = key if wanted == "use" else None
+    if sought is None or not (sought in gateway.kept or gateway.flights.find(sought) is not None):
+        if key is not None:
+            # Whoever asks the same from now on, and finds no answer kept, waits for what becomes of this.
+            exchange.flight = gateway.flights.announce(key)
+        exchange.entering = foresee(gateway, exchange, sought)
+    if exchange.entering is None and sought is not None and gateway.answers is not None:
+        exchange.pending = gateway.answers.get(sought)
+
+
+def _wish(gateway: Gateway, exchange: Exchange) -> str:
     if gateway.answers is None or exchange.facts is None or not exchange.endpoint.cacheable:
-        return
-    wanted = wish(_said(exchange, "x-gateway-cache", "cache-control"))
-    if wanted == "bypass":
-        return
-    exchange.cache_key = _key(gateway, exchange)
-    if exchange.cache_key is None:
-        return
-    if wanted == "use":
-        exchange.pending = gateway.answers.get(exchange.cache_key)
+        return "bypass"
+    return wish(_said(exchange, "x-gateway-cache", "cache-control"))
 
 
 def _key(gateway: Gateway, exchange: Exchange) -> bytes | None:
@@ -64,14 +74,17 @@ async def lookup(gateway: Gateway, exchange: Exchange) -> Source | None:
     if key is None or facts is None:
         return None
     exchange.cache = "miss"
-    if exchange.pending is not None:
-        entry = await _entry(gateway, exchange, key)
-        stored = _replayed(exchange, facts, entry) if entry is not None else None
-        if entry is not None and stored is not None:
-            exchange.cache, exchange.upstream, exchange.usage = "hit", "cache", entry.usage
-            if entry.usage is not None:
-                exchange.saved = cost(gateway, exchange, entry.usage, entry.upstream) or 0
-            return stored
+    sought = exchange.pending is not None or exchange.kept is not None
+    if sought and (stored := await _stored(gateway, exchange, facts, key)) is not None:
+        if exchange.flight is not None:
+            exchange.flight.abandon()
+            exchange.flight = None
+        gateway.kept.add(key)
+        return stored
+    gateway.kept.discard(key)
+    if exchange.flight is not None:
+        return None
+    if sought:
         while (under_way := gateway.flights.find(key)) is not None:
             try:
                 return await _join(gateway, exchange, facts, under_way)
@@ -81,13 +94,25 @@ async def lookup(gateway: Gateway, exchange: Exchange) -> Source | None:
     return None
 
 
-async def _entry(gateway: Gateway, exchange: Exchange, key: bytes) -> Entry | None:
-    assert exchange.pending is not None
+async def _stored(gateway: Gateway, exchange: Exchange, facts: Facts, key: bytes) -> Stored | None:
+    """A hit: the answer that is kept, as this client asked for it."""
+    blob = await _blob(exchange)
+    entry = unseal(blob, key, gateway.secret) if blob is not None else None
+    stored = _replayed(exchange, facts, entry) if entry is not None else None
+    if entry is not None and stored is not None:
+        exchange.cache, exchange.upstream, exchange.usage = "hit", "cache", entry.usage
+        if entry.usage is not None:
+            exchange.saved = cost(gateway, exchange, entry.usage, entry.upstream) or 0
+    return stored
+
+
+async def _blob(exchange: Exchange) -> bytes | None:
+    if exchange.pending is None:
+        return exchange.kept
     try:
-        blob = await exchange.pending
+        return await exchange.pending
     except StoreUnavailable:
         return None  # a cache that is away is a cache that knows nothing
-    return unseal(blob, key, gateway.secret) if blob is not None else None
 
 
 def _replayed(exchange: Exchange, facts: Facts, entry: Entry) -> Stored | None:
@@ -134,7 +159,7 @@ async def _join(gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flig
 
 
 async def _turned(
-    gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flight, reader: object
+    gateway: Gateway, exchange: Exchange, facts: Facts, flight: Flight, reader: Reader
 ) -> Stored | None:
     """Asked plain of a stream, or the other way round: wait for the whole answer, then turn it."""
     async for _ in flight.pieces(reader):

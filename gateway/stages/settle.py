@@ -39,11 +39,13 @@ async def settle(gateway: Gateway, exchange: Exchange) -> None:
 
 
 def _price(gateway: Gateway, exchange: Exchange) -> None:
+    said = exchange.cost  # by `deliver`, of an answer that was whole before its head was sent
     exchange.cost = 0
     if exchange.dispatched and exchange.endpoint.charge is Charge.FEE:
         exchange.cost = fee(gateway, exchange)
     elif exchange.dispatched and exchange.usage is not None:
-        exchange.cost = cost(gateway, exchange, exchange.usage, exchange.upstream)
+        known = said is not None and not exchange.usage.estimated
+        exchange.cost = said if known else cost(gateway, exchange, exchange.usage, exchange.upstream)
     exchange.priced = exchange.cost is not None
     joined = exchange.joined
     if joined is not None and joined.usage is not None:
@@ -69,7 +71,11 @@ async def _measured(gateway: Gateway, exchange: Exchange) -> Usage | None:
     """
     incoming = exchange.incoming
     if incoming is not None:
-        await incoming.finish(gateway.settings.server.usage_wait)
+        if incoming.owes_usage:  # a wait with an end takes a task
+            finishing = incoming.finish(gateway.settings.server.usage_wait)
+            await gateway.tasks.spawn(finishing, name="usage owed")
+        else:
+            incoming.close()
         if incoming.usage is not None:
             return billed(exchange, incoming.usage)
     if incoming is not None and incoming.status >= 400:

@@ -49,6 +49,19 @@ class Ended(enum.IntEnum):
     LATE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What `Holds.enter` found: the verdict on the claims to admit, the cached answer if there is one, and
+    the verdict on the claims to answer.
+
+    That is None where they were not tried: those to admit were refused, or an answer was found.
+    """
+
+    admitted: Verdict
+    entry: bytes | None = None
+    reserved: Verdict | None = None
+
+
 class Holds(Protocol):
     """Quota. A hold is everything that one request has reserved; its id is chosen by the caller first.
 
@@ -62,6 +75,31 @@ class Holds(Protocol):
 
         `step` tells the reservations of one hold apart (`admit`, `reserve`).
         """
+        ...
+
+    async def enter(
+        self,
+        shard: str,
+        hold: str,
+        admit: Sequence[Claim],
+        answer: Sequence[Claim],
+        now: int,
+        lease: int,
+        *,
+        key: bytes | None = None,
+        record: Record | None = None,
+    ) -> Entered:
+        """In one step and one round trip: `reserve` of `admit`; then the answer kept under `key`, if any; and
+        if there is none, `reserve` of `answer` and `dispatch` with `record`.
+
+        Where `answer` does not fit, nothing of it is reserved, nothing is dispatched, and what was admitted
+        stays as it is. Idempotent by hold, as `reserve` is. Only where `can_enter` says so.
+        """
+        ...
+
+    @property
+    def can_enter(self) -> bool:
+        """Whether cached answers stand where `enter` can see them: beside the counters, on one server."""
         ...
 
     def dispatch(self, shard: str, hold: str, now: int, lease: int, record: Record | None = None) -> None:

@@ -14,7 +14,7 @@ from gateway.store.address import Address, ClusterAddress, StoreMisconfigured
 from gateway.store.link import Greet, Link, Spawn, Watcher, nothing, open_all
 from gateway.store.slots import key_of, slot_of
 from gateway.store.topology import learn
-from gateway.store.wire import ReplyError, fail, failed, pack
+from gateway.store.wire import Receiver, ReplyError, fail, failed, pack
 
 log = logging.getLogger("gateway")
 
@@ -80,6 +80,16 @@ class ClusterLink:
             return self._wait(self._gates[slot], command)
         owner = self._owners[slot]
         return failed(self._reason) if owner is None else owner.call(*command)
+
+    def hand(self, receiver: Receiver, *command: str | bytes | int) -> None:
+        def ended(future: asyncio.Future[Any]) -> None:
+            error = future.exception()
+            if error is None:
+                receiver.set_result(future.result())
+            else:
+                receiver.set_exception(error)
+
+        self.call(*command).add_done_callback(ended)
 
     def flush(self) -> None:
         for link in self._nodes.values():

@@ -33,7 +33,7 @@ class Counters:
     """`timezone` is the one that calendar budgets follow."""
 
     def __init__(self, timezone: str) -> None:
-        self._calendar = Calendar(timezone)
+        self.calendar = Calendar(timezone)
 
     def pack(
         self, base: str, claims: Sequence[Claim], keys: list[str], now: int
@@ -49,7 +49,7 @@ class Counters:
             window, end, ttl = self._window(meter, claim.limit, now)
             key = keyspace.limit(base, meter.id, window)
             if claim.amount < 0 or key in keys:
-                raise _nonsense(claim)
+                raise nonsense(claim)
             keys.append(key)
             ends.append(end)
             records.append(_record(claim, meter, ttl))
@@ -59,11 +59,11 @@ class Counters:
         """The window's name, its end, and for how long its counter is kept (ms, 0: for ever)."""
         if meter.kind is not Kind.BUDGET or limit.window is None:
             return "", None, KEPT_MS
-        span = self._calendar.span(limit.window, now)
+        span = self.calendar.span(limit.window, now)
         return span.id, span.end, KEPT_MS + span.end - now if span.end is not None else 0
 
     def __repr__(self) -> str:
-        return f"<Counters {self._calendar!r}>"
+        return f"<Counters {self.calendar!r}>"
 
 
 def _record(claim: Claim, meter: Meter, ttl: int) -> _Claim:
@@ -87,12 +87,12 @@ def meters_of(claims: Sequence[Claim]) -> list[str]:
     for claim in claims:
         meter = meter_of(claim.limit).id
         if claim.amount < 0 or meter in meters:
-            raise _nonsense(claim)
+            raise nonsense(claim)
         meters.append(meter)
     return meters
 
 
-def _nonsense(claim: Claim) -> ValueError:
+def nonsense(claim: Claim) -> ValueError:
     return ValueError(f"the limit {claim.limit.text!r} twice, or less than nothing of it")
 
 

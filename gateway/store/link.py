@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.errors import StoreUnavailable
 from gateway.store.address import Address, StoreMisconfigured, Whereabouts
 from gateway.store.dial import UNREACHABLE, dial, introduce
-from gateway.store.wire import ReplyError, Wire, fail, failed, pack
+from gateway.store.wire import Receiver, ReplyError, Wire, fail, failed, pack
 
 log = logging.getLogger("gateway")
 
@@ -32,6 +32,10 @@ class Connection(Protocol):
     """
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]: ...
+
+    def hand(self, receiver: Receiver, *command: str | bytes | int) -> None:
+        """`call` for what stands in for its future."""
+        ...
 
     def flush(self) -> None:
         """Write what is queued at once."""
@@ -101,7 +105,7 @@ class Link:
         self._master = master
         self._watcher = watcher or Watcher()
         self._wire: Wire | None = None
-        self._early: list[tuple[bytes, asyncio.Future[Any]]] | None = None
+        self._early: list[tuple[bytes, Receiver]] | None = None
         self._down = asyncio.Event()
         self._reason = UNREACHABLE
         self._next = 0.0  # when the next attempt to connect begins, as the loop's clock says
@@ -140,8 +144,11 @@ class Link:
         self._early.append((pack(command), future))
         return future
 
-    def send(self, packed: bytes, future: asyncio.Future[Any]) -> None:
-        """`call` for a command that is packed already, and for a future that somebody has already."""
+    def hand(self, receiver: Receiver, *command: str | bytes | int) -> None:
+        self.send(pack(command), receiver)
+
+    def send(self, packed: bytes, future: Receiver) -> None:
+        """`call` for a command that is packed already, and for what waits for its reply already."""
         if self._wire is not None:
             self._wire.send(packed, future)
         elif self._early is None:

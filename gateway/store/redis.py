@@ -47,15 +47,23 @@ class RedisStore:
         self._links = (link,) if cache is None else (link, cache)
         self._runner = runner
         self._epoch = Epoch(runner, keyspace)
-        self.holds = RedisHolds(runner, keyspace, self._epoch, timezone=timezone, max_rows=max_rows)
-        self.ledger = RedisLedger(runner, keyspace.bases[0], max_age)
-        self.keys = RedisKeys(runner, link)
-        self.marks = RedisMarks(runner)
-        self.owners = RedisOwners(runner)
         if cache is None:
             self.answers = RedisAnswers(runner, max_memory)
         else:
             self.answers = RedisAnswers(Runner(cache, on_error), max_memory, beside=False)
+        self.holds = RedisHolds(
+            runner,
+            keyspace,
+            self._epoch,
+            timezone=timezone,
+            max_rows=max_rows,
+            cluster=isinstance(link, ClusterLink),
+            beside=self.answers if cache is None else None,
+        )
+        self.ledger = RedisLedger(runner, keyspace.bases[0], max_age)
+        self.keys = RedisKeys(runner, link)
+        self.marks = RedisMarks(runner)
+        self.owners = RedisOwners(runner)
 
     async def epoch(self, fresh: str = "") -> str:
         return await self._epoch.kept(fresh)

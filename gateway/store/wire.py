@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 
@@ -65,6 +65,20 @@ def retry_ms(earliest: float = 0.0) -> int:
     return int(random.uniform(max(shortest, earliest), longest))  # noqa: S311
 
 
+class Receiver(Protocol):
+    """Where a reply goes: a future, or what stands in for one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, reply: Any, /) -> None: ...
+
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+    def exception(self) -> BaseException | None:
+        """Looked at once, so that an error counts as retrieved."""
+        ...
+
+
 def failed(message: str, earliest: float = 0.0) -> asyncio.Future[Any]:
     """A call that failed at once."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -72,18 +86,18 @@ def failed(message: str, earliest: float = 0.0) -> asyncio.Future[Any]:
     return future
 
 
-def fail(future: asyncio.Future[Any], message: str, earliest: float = 0.0) -> None:
+def fail(future: Receiver, message: str, earliest: float = 0.0) -> None:
     """Unless it has ended already."""
     if not future.done():
         future.set_exception(StoreUnavailable(message, retry_ms=retry_ms(earliest)))
         future.exception()  # counts as retrieved: whoever was cancelled never looks
 
 
-def _stay(error: ReplyError, packed: bytes, future: asyncio.Future[Any]) -> bool:
+def _stay(error: ReplyError, packed: bytes, future: Any) -> bool:
     return False
 
 
-Redirected = Callable[[ReplyError, bytes, asyncio.Future[Any]], bool]
+Redirected = Callable[[ReplyError, bytes, Any], bool]
 
 
 class Wire(asyncio.Protocol):
@@ -108,11 +122,11 @@ class Wire(asyncio.Protocol):
         self._refused = refused
         self._redirected = redirected
         self._reader = hiredis.Reader(replyError=error_of)
-        self._pending: deque[tuple[asyncio.Future[Any], float, bytes]] = deque()
+        self._pending: deque[tuple[Receiver, float, bytes]] = deque()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._suspect: asyncio.Future[Any] | None = None
+        self._suspect: Receiver | None = None
         self._ended = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,8 +143,8 @@ class Wire(asyncio.Protocol):
         self.send(pack(command), future)
         return future
 
-    def send(self, packed: bytes, future: asyncio.Future[Any]) -> None:
-        """`call` for a command that is packed already, and for a future that somebody has already."""
+    def send(self, packed: bytes, future: Receiver) -> None:
+        """`call` for a command that is packed already, and for what waits for its reply already."""
         if self._ended:
             fail(future, self._ended)
             return

@@ -5,6 +5,7 @@ exception is neither repeated nor chained.
 """
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -50,15 +51,35 @@ REDIRECTED = broken("redirect", "redirects elsewhere, and that is not followed",
 UNCHANGED = broken("unchanged", "answered that nothing has changed, and nobody had asked for that")
 
 GARBAGE = broken("garbage", "sent something that is no HTTP answer")
+DISCONNECTED = broken("disconnected", "closed the connection without an answer", True)
+CUT = broken("cut", "broke off in the middle of its answer")
+
+DNS = unreachable("dns", "could not be found: its name does not resolve")
+CERTIFICATE = unreachable("tls", "showed a certificate that does not hold")
+TLS = unreachable("tls", "could not be reached: TLS failed")
+REFUSED = unreachable("connect", "could not be connected to")
+
+# After these it is down, as far as anybody knows.
+OUTCOMES = frozenset({"unreachable", "timeout", "protocol_error"})
 
 # In each table the first row whose exception fits is the one. These happen before anything is sent.
 CONNECTING: tuple[tuple[type[Exception], Failure], ...] = (
     (aiohttp.ConnectionTimeoutError, CONNECT_TIMEOUT),
-    (aiohttp.ClientConnectorDNSError, unreachable("dns", "could not be found: its name does not resolve")),
-    (aiohttp.ClientConnectorCertificateError, unreachable("tls", "showed a certificate that does not hold")),
-    (aiohttp.ClientSSLError, unreachable("tls", "could not be reached: TLS failed")),
-    (ssl.SSLError, unreachable("tls", "could not be reached: TLS failed")),
-    (aiohttp.ClientConnectorError, unreachable("connect", "could not be connected to")),
+    (aiohttp.ClientConnectorDNSError, DNS),
+    (aiohttp.ClientConnectorCertificateError, CERTIFICATE),
+    (aiohttp.ClientSSLError, TLS),
+    (ssl.SSLError, TLS),
+    (aiohttp.ClientConnectorError, REFUSED),
+)
+
+# The same, of a connection that the gateway makes by itself.
+REACHING: tuple[tuple[type[Exception], Failure], ...] = (
+    (TimeoutError, CONNECT_TIMEOUT),
+    (socket.gaierror, DNS),
+    (UnicodeError, DNS),  # no name that could be asked for
+    (ssl.CertificateError, CERTIFICATE),
+    (ssl.SSLError, TLS),
+    (Exception, REFUSED),
 )
 
 # The request, or part of it, has left; nothing of an answer has come. Whether it was acted upon is unknown,
@@ -67,15 +88,20 @@ CONNECTING: tuple[tuple[type[Exception], Failure], ...] = (
 NO_HEAD: tuple[tuple[type[Exception], Failure], ...] = (
     (asyncio.TimeoutError, SILENT),
     (aiohttp.ClientResponseError, GARBAGE),
-    (aiohttp.ClientConnectionError, broken("disconnected", "closed the connection without an answer", True)),
-    (OSError, broken("disconnected", "closed the connection without an answer", True)),
+    (aiohttp.ClientConnectionError, DISCONNECTED),
+    (OSError, DISCONNECTED),
     (Exception, GARBAGE),
 )
 
 IN_BODY: tuple[tuple[type[Exception], Failure], ...] = (
     (asyncio.TimeoutError, STALLED),
-    (Exception, broken("cut", "broke off in the middle of its answer")),
+    (Exception, CUT),
 )
+
+
+def while_reaching(error: Exception) -> Failure:
+    """The failure that kept a connection from coming about."""
+    return first_of(REACHING, error)
 
 
 def while_opening(error: Exception, begun: bool) -> Failure:

@@ -13,6 +13,7 @@ from gateway.web.call import Call, Handler
 from gateway.web.keys import KeyCalls
 from gateway.web.ledger import LedgerCalls, Verify
 from gateway.web.ops import Ops, healthz
+from gateway.web.processes import Alone, Processes
 from gateway.web.restore import Accept, StoreCalls
 from gateway.web.routes import Routes
 from gateway.web.teams import TeamCalls
@@ -40,19 +41,22 @@ class Backing:
     """What the admin listener shows of other rooms: the ledger, and whether the store is to be trusted.
 
     `verify` checks a part of the ledger, `accept` serves from a store that was emptied, and `complaint` says
-    why the store is not trusted (None: it is).
+    why the store is not trusted (None: it is). `processes` are those that serve; None: this one alone.
     """
 
     history: "History"
     verify: Verify
     accept: Accept
     complaint: Callable[[], str | None]
+    processes: Processes | None = None
 
 
 def admin(gateway: Gateway, store: Store, digest: Digest, backing: Backing) -> Handler:
-    api = _api(gateway, store, backing)
+    processes = backing.processes or Alone(gateway)
+    api = _api(gateway, store, backing, processes)
     ops = Ops(
         gateway,
+        processes,
         store_up=lambda: store.up,
         prepared=lambda: gateway.clients.loaded and digest() is not None,
         complaint=backing.complaint,
@@ -72,16 +76,16 @@ def admin(gateway: Gateway, store: Store, digest: Digest, backing: Backing) -> H
     return handle
 
 
-def _api(gateway: Gateway, store: Store, backing: Backing) -> Routes:
+def _api(gateway: Gateway, store: Store, backing: Backing, processes: Processes) -> Routes:
     timezone = gateway.settings.server.timezone
-    keys = KeyCalls(gateway, store.keys)
-    teams = TeamCalls(gateway.clients, store.keys, gateway.clock)
+    keys = KeyCalls(gateway, store.keys, processes)
+    teams = TeamCalls(gateway.clients, store.keys, gateway.clock, processes)
     usage = UsageCalls(store.ledger, gateway.clients, gateway.clock, timezone)
     ledger = LedgerCalls(backing.history, backing.verify, timezone)
     stored = StoreCalls(backing.accept)
 
     async def upstreams(call: Call) -> None:
-        await call.answer_json(200, {"object": "list", "data": gateway.upstreams.status()})
+        await call.answer_json(200, {"object": "list", "data": await processes.upstreams()})
 
     routes = Routes("There is no such admin call, or this version does not support it.")
     routes.add(f"{_API}keys", POST=keys.create, GET=keys.list)

@@ -52,13 +52,16 @@ class RequestBody:
         parts: list[bytes] = []
         size = 0
         began = asyncio.get_running_loop().time()
-        async with asyncio.timeout(self._patience) as deadline:
-            while part := await self._request.content.readany():
-                parts.append(part)
-                size += len(part)
-                if size > self._limit:
-                    raise too_large(self._limit)
-                deadline.reschedule(began + self._patience + size / SLOWEST)
+        try:
+            async with asyncio.timeout(self._patience) as deadline:
+                while part := await self._request.content.readany():
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._limit:
+                        raise too_large(self._limit)
+                    deadline.reschedule(began + self._patience + size / SLOWEST)
+        finally:
+            del deadline  # it knows the task, whose cancellation knows this frame
         return b"".join(parts)
 
     def _within_limit(self, data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from gateway.errors import GatewayError, body_of, headers_of
 from gateway.exchange import Headers
 from gateway.web.body import RequestBody
 from gateway.web.downstream import HttpDownstream
+from gateway.web.response import Response
 
 
 @dataclass(slots=True, eq=False)
@@ -51,21 +52,32 @@ class Call:
         self, status: int, body: bytes, content_type: str = "application/json", headers: Headers = ()
     ) -> None:
         """The whole response at once."""
-        await self.downstream.start(status, [("content-type", content_type), *headers], len(body))
-        await self.downstream.write(body)
-        await self.downstream.finish()
+        await _answer(self.downstream, status, body, content_type, headers)
 
     async def answer_json(self, status: int, body: Any) -> None:
         await self.answer(status, msgspec.json.encode(body))
 
     async def refuse(self, error: GatewayError) -> None:
         """The error in OpenAI's shape; a cut, where a response has begun already."""
-        if self.downstream.begun:
-            self.downstream.abort()
-            return
-        if error.close:
-            self.downstream.close_after()
-        await self.answer(error.status, body_of(error), headers=tuple(headers_of(error)))
+        await refuse(self.downstream, error)
+
+
+async def _answer(
+    downstream: Response, status: int, body: bytes, content_type: str, headers: Headers
+) -> None:
+    await downstream.start(status, [("content-type", content_type), *headers], len(body))
+    await downstream.write(body)
+    await downstream.finish()
+
+
+async def refuse(downstream: Response, error: GatewayError) -> None:
+    """The error in OpenAI's shape; a cut, where a response has begun already."""
+    if downstream.begun:
+        downstream.abort()
+        return
+    if error.close:
+        downstream.close_after()
+    await _answer(downstream, error.status, body_of(error), "application/json", tuple(headers_of(error)))
 
 
 Handler = Callable[[Call], Awaitable[None]]

@@ -5,7 +5,6 @@ What is overridden was measured on aiohttp 3.14.5; `tests/web/test_connection.py
 
 import asyncio
 import logging
-import secrets
 import socket
 from collections.abc import Callable
 from typing import Any, cast
@@ -19,12 +18,14 @@ from gateway.web import wire
 from gateway.web.faults import MALFORMED, fault_of
 from gateway.web.headclock import HeadClock
 from gateway.web.overhead import Overhead
+from gateway.web.requestids import request_id
 from gateway.web.sent import CLOSED
 
 log = logging.getLogger("gateway")
 
 HIGH_WATER = 64 * 1024  # bytes waiting for a slow client before writers wait too
-_FLUSH_SECONDS = 5.0  # for what was written before a connection is ended
+IDLE_SECONDS = 75.0  # between two requests; nginx: 75 s
+FLUSH_SECONDS = 5.0  # for what was written before a connection is ended
 _LINGER_SECONDS = 2.0  # for what a refused client still sends: to close on it would reset the answer
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -58,8 +59,22 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         cast(asyncio.Transport, transport).set_write_buffer_limits(high=HIGH_WATER)
-        _bound_kernel_buffer(transport)
+        bound_kernel_buffer(transport)
         self._head.start()
+
+    def take(self, transport: asyncio.Transport, data: bytes, left: float, *, writing_paused: bool) -> None:
+        """Go on with a connection that another protocol has begun.
+
+        `data` has arrived and is not read yet; `left` are the seconds that a head has which has begun: 0 if
+        it is late already.
+        """
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        self._head.stop()
+        self._head.start(left)
+        if writing_paused:
+            self.pause_writing()
+        self.data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._head.stop()
@@ -122,7 +137,7 @@ class Connection(web.RequestHandler):
         log.error("connection failed", extra={"error": type(error).__name__})
 
     def force_close(self) -> None:
-        self.cut_after(_FLUSH_SECONDS)
+        self.cut_after(FLUSH_SECONDS)
         super().force_close()
 
     def may_go_on(self, request: web.BaseRequest) -> bool:
@@ -187,7 +202,7 @@ class Connection(web.RequestHandler):
     def _say(self, error: GatewayError) -> None:
         self._refused(error)
         if self.transport is not None:
-            self.transport.write(wire.refusal(error, secrets.token_hex(16)))
+            self.transport.write(wire.refusal(error, request_id()))
 
     def _break_off_body(self, size: int) -> None:
         """A body that turns malformed must fail at once: aiohttp only queues the error behind its request.
@@ -205,7 +220,7 @@ class Connection(web.RequestHandler):
             self.close()  # once what is being handled is answered; nothing more is read
 
 
-def _bound_kernel_buffer(transport: asyncio.BaseTransport) -> None:
+def bound_kernel_buffer(transport: asyncio.BaseTransport) -> None:
     """Let the kernel hold little that is unsent: else a stalled client pins megabytes there (tcp(7))."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):

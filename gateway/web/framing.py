@@ -16,11 +16,11 @@ from gateway.errors import (
 from gateway.web.faults import SPOKEN
 
 # RFC 3986 section 3.2.2, with the port. Empty, where the target has no name (RFC 9112 section 3.2).
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.\-~%!$&'()*+,;=]*)(?::[0-9]{0,5})?", re.ASCII)
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.\-~%!$&'()*+,;=]*)(?::[0-9]{0,5})?", re.ASCII)
 # The parser takes 2^64 - 1, which is its word for "no length", for a length, and what follows for a request.
-_MAX_LENGTH_DIGITS = 18
+MAX_LENGTH_DIGITS = 18
 # RFC 3986 has no other octets, and a fragment never leaves its client.
-_TARGET = re.compile(r"[\x21\x22\x24-\x7e]*")
+TARGET = re.compile(r"[\x21\x22\x24-\x7e]*")
 
 
 def check(request: web.BaseRequest) -> None:
@@ -35,13 +35,13 @@ def check(request: web.BaseRequest) -> None:
         raise VersionNotSupported(SPOKEN)
     if hdrs.TRANSFER_ENCODING in headers:
         _check_codings(headers.getall(hdrs.TRANSFER_ENCODING), version == HttpVersion10)
-    if len(headers.get(hdrs.CONTENT_LENGTH, "")) > _MAX_LENGTH_DIGITS:
+    if len(headers.get(hdrs.CONTENT_LENGTH, "")) > MAX_LENGTH_DIGITS:
         raise BadFraming("The Content-Length is too long.")
-    if not _HOST.fullmatch(headers.get(hdrs.HOST, "")):
+    if not HOST.fullmatch(headers.get(hdrs.HOST, "")):
         raise BadFraming("The Host header is malformed.")
     if request.method == hdrs.METH_CONNECT:
         raise MethodNotAllowed("This gateway is no tunnel.", headers=(("allow", "GET, POST, DELETE"),))
-    if not _TARGET.fullmatch(request.raw_path):
+    if not TARGET.fullmatch(request.raw_path):
         raise BadFraming("The URL is malformed.")
     if hdrs.EXPECT in headers and _expectations(request) != ["100-continue"]:
         raise ExpectationFailed("The only expectation that can be met is 100-continue.")

@@ -33,8 +33,10 @@ class HeadClock:
         if self._timer is None:
             self.start()
 
-    def start(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._fire)
+    def start(self, seconds: float | None = None) -> None:
+        """`seconds`: what is left, where somebody else has begun to wait."""
+        left = self._seconds if seconds is None else seconds
+        self._timer = asyncio.get_running_loop().call_later(left, self._fire)
 
     def stop(self) -> None:
         """The head is here, or nobody waits for it any more."""

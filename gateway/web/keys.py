@@ -11,9 +11,10 @@ from gateway.errors import Conflict, InvalidRequest, UnknownUrl
 from gateway.policy.credentials import new_key
 from gateway.policy.records import KeyRecord
 from gateway.runtime import Clock, Gateway
-from gateway.store.base import Keys
+from gateway.store.base import Change, Keys
 from gateway.web.call import Call
 from gateway.web.inputs import KeyChange, NewKey, changes, expiry, read
+from gateway.web.processes import Processes
 from gateway.web.views import key_view, standings_view
 
 _ID_BYTES = 6
@@ -22,10 +23,11 @@ _SECRET_BYTES = 32
 
 @dataclass(slots=True)
 class KeyCalls:
-    """The handlers. Each write goes to the store, and at once into this process's own table."""
+    """The handlers. Each write goes to the store, and is answered when the processes know of it."""
 
     gateway: Gateway
     keys: Keys
+    processes: Processes
 
     @property
     def _table(self) -> ClientTable:
@@ -71,6 +73,7 @@ class KeyCalls:
         record = self._changeable(await self._find(call))
         await self.keys.delete_key(record.id)
         self._table.put_key(record.id, None)
+        await self.processes.changed(Change("key", record.id))
         await call.answer_json(200, {"id": record.id, "deleted": True})
 
     async def limits(self, call: Call) -> None:
@@ -108,3 +111,4 @@ class KeyCalls:
     async def _put(self, record: KeyRecord) -> None:
         await self.keys.put_key(record)
         self._table.put_key(record.id, record)
+        await self.processes.changed(Change("key", record.id))

@@ -1,6 +1,7 @@
 """The two listeners, bound and served."""
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.web.admin import Backing, Digest, admin
 from gateway.web.call import Handler
+from gateway.web.lane import Enter
+from gateway.web.proxy import enter
 from gateway.web.public import public
 from gateway.web.server import Server, require_c_parser
 
-_BACKLOG = 1024
+BACKLOG = 1024
 _GOODBYE_SECONDS = 0.2  # for handlers that were cut; whoever may finish was waited for before
 
 
@@ -28,7 +31,7 @@ class Listener:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._accepting = await loop.create_server(self._server, sock=self._socket, backlog=_BACKLOG)
+        self._accepting = await loop.create_server(self._server, sock=self._socket, backlog=BACKLOG)
 
     def stop_accepting(self) -> None:
         """Connections that are open stay, and are served."""
@@ -89,19 +92,41 @@ async def listen(
 
     Raises OSError as that does, and RuntimeError where aiohttp's C parser is missing.
     """
-    require_c_parser()
     front, back = sockets or bind_both(gateway.settings)
-    open_to_all = Listener(front, _server(gateway, public(gateway, store.ledger), lambda: gateway.draining))
-    for_the_admin = Listener(
-        back, _server(gateway, admin(gateway, store, admin_digest, backing), lambda: False)
+    for_the_admin = await listen_to_admin(gateway, store, admin_digest, backing, back)
+    return Listeners(await listen_to_all(gateway, store, front), for_the_admin)
+
+
+async def listen_to_all(gateway: Gateway, store: Store, bound: socket.socket) -> Listener:
+    """The public listener. Raises RuntimeError as `listen`."""
+    return await _started(
+        bound,
+        gateway,
+        public(gateway, store.ledger),
+        lambda: gateway.draining,
+        functools.partial(enter, gateway),
     )
-    await for_the_admin.start()
-    await open_to_all.start()
-    return Listeners(open_to_all, for_the_admin)
 
 
-def _server(gateway: Gateway, handler: Handler, closing: Callable[[], bool]) -> Server:
-    return Server(handler, gateway.settings.server, gateway.telemetry.refused, closing)
+async def listen_to_admin(
+    gateway: Gateway, store: Store, digest: Digest, backing: Backing, bound: socket.socket
+) -> Listener:
+    """The admin listener. Raises RuntimeError as `listen`."""
+    return await _started(bound, gateway, admin(gateway, store, digest, backing), lambda: False)
+
+
+async def _started(
+    bound: socket.socket,
+    gateway: Gateway,
+    handler: Handler,
+    closing: Callable[[], bool],
+    enter: Enter | None = None,
+) -> Listener:
+    require_c_parser()
+    server = Server(handler, gateway.settings.server, gateway.telemetry.refused, closing, enter)
+    listener = Listener(bound, server)
+    await listener.start()
+    return listener
 
 
 def bind(host: str, port: int, section: str) -> socket.socket:
@@ -112,7 +137,7 @@ def bind(host: str, port: int, section: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         # What asyncio and getaddrinfo say goes on about their arguments.
         number = error.errno or 0  # negative: one of getaddrinfo's own

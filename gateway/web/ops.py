@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.runtime import Gateway
 from gateway.web.call import Call
+from gateway.web.processes import Processes
 
 
 async def healthz(call: Call) -> None:
@@ -15,12 +16,13 @@ async def healthz(call: Call) -> None:
 @dataclass(slots=True)
 class Ops:
     gateway: Gateway
+    processes: Processes
     store_up: Callable[[], bool]
     prepared: Callable[[], bool]
     complaint: Callable[[], str | None]  # why the store, although it answers, is not to be trusted
 
     async def metrics(self, call: Call) -> None:
-        body, content_type = self.gateway.telemetry.render(", ".join(call.header_values("accept")))
+        body, content_type = await self.processes.metrics(", ".join(call.header_values("accept")))
         await call.answer(200, body, content_type)
 
     async def readyz(self, call: Call) -> None:
@@ -38,5 +40,6 @@ class Ops:
             yield complaint
         if not self.prepared():
             yield "the keys have not been read yet"
+        yield from self.processes.unready()
         if not self.gateway.settings.upstreams and not self.gateway.upstreams.plan(None):
             yield "there is no upstream"

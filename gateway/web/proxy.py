@@ -1,12 +1,15 @@
 """From a call to an exchange: everything that OpenAI's API has is answered by the line."""
 
+from collections.abc import Awaitable, Callable
+
 from gateway.errors import Unavailable
-from gateway.exchange import Exchange
+from gateway.exchange import Downstream, Exchange
 from gateway.pipeline import serve
 from gateway.policy.endpoints import find
 from gateway.policy.websocket import is_offered
 from gateway.runtime import Gateway
 from gateway.web.call import Call
+from gateway.web.lanehead import Head
 from gateway.web.realtime import realtime
 
 _TRY_ELSEWHERE_MS = 1000
@@ -39,5 +42,30 @@ async def proxy(gateway: Gateway, call: Call) -> None:
         arrived=gateway.clock.now(),
         stream_body=call.body.stream,
         query=call.raw_query,
+    )
+    await serve(gateway, exchange)
+
+
+async def enter(
+    gateway: Gateway,
+    request_id: str,
+    head: Head,
+    peer: str,
+    read_body: Callable[[], Awaitable[bytes]],
+    downstream: Downstream,
+) -> None:
+    """What `proxy` does, for a request in the lane: it has its endpoint, and a body in JSON alone."""
+    exchange = Exchange(
+        id=request_id,
+        endpoint=head.endpoint,
+        path_args={},
+        headers=head.headers,
+        header_values=head.header_values,
+        peer=peer,
+        read_body=read_body,
+        downstream=downstream,
+        started=gateway.clock.monotonic(),
+        arrived=gateway.clock.now(),
+        query=head.query,
     )
     await serve(gateway, exchange)

@@ -3,29 +3,27 @@
 import asyncio
 import contextlib
 import functools
-import logging
-import secrets
-import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import helpers, http_parser, web
 
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import GatewayError
 from gateway.exchange import ClientGone
 from gateway.settings import Server as ServerSettings
 from gateway.web.body import RequestBody
 from gateway.web.call import Call, Handler
-from gateway.web.connection import Connection, Refused
+from gateway.web.connection import IDLE_SECONDS, Connection, Refused
 from gateway.web.downstream import HttpDownstream
+from gateway.web.failing import failure, note
 from gateway.web.framing import check, path_of
-
-log = logging.getLogger("gateway")
+from gateway.web.lane import Enter, Lane, Lanes
+from gateway.web.requestids import request_id
 
 _OPTIONS: dict[str, Any] = {
     "access_log": None,  # aiohttp's prints query strings
     "auto_decompress": False,  # a compressed body is refused, not unpacked
-    "keepalive_timeout": 75.0,  # nginx: 75 s
+    "keepalive_timeout": IDLE_SECONDS,
     "lingering_time": 2.0,  # for the rest of a body that was refused: closing at once would reset the answer
     "read_bufsize": 32 * 1024,  # a body may be ahead of its reader by twice that
 }
@@ -36,19 +34,45 @@ class Server(web.Server):
 
     `handler` may raise GatewayError; whatever else it raises is a 500 that says the request's id. `refused`
     is told each GatewayError that is answered here. While `closing` says so, connections end with their
-    response.
+    response. Where there is an `enter` and `server.lane` is on, each connection begins in the lane.
     """
 
     def __init__(
-        self, handler: Handler, settings: ServerSettings, refused: Refused, closing: Callable[[], bool]
+        self,
+        handler: Handler,
+        settings: ServerSettings,
+        refused: Refused,
+        closing: Callable[[], bool],
+        enter: Enter | None = None,
     ) -> None:
         super().__init__(self._serve, handler_cancellation=True)
+        self._lanes: Lanes | None = None
+        if enter is not None and settings.lane:
+            self._lanes = Lanes(enter, settings, closing, self._connection)
         self._handler = handler
         self._settings = settings
         self._refused = refused
         self._closing = closing
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> Any:
+        """The first protocol of a connection."""
+        return self._connection() if self._lanes is None else Lane(self._lanes, asyncio.get_running_loop())
+
+    def pre_shutdown(self) -> None:
+        """No connection takes another request."""
+        for lane in self._open_lanes():
+            lane.close()
+        super().pre_shutdown()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End every connection: what is answered has `timeout` seconds, and is cancelled then."""
+        ends = (lane.shutdown(timeout or 0.0) for lane in self._open_lanes())
+        await asyncio.gather(super().shutdown(timeout), *ends)
+
+    def _open_lanes(self) -> list[Lane]:
+        return [] if self._lanes is None else list(self._lanes.open)
+
+    def _connection(self) -> Connection:
         return Connection(
             self,
             head_timeout=self._settings.header_timeout,
@@ -65,27 +89,27 @@ class Server(web.Server):
                 self._check(call)
                 await self._handler(call)
                 if not call.downstream.begun:
-                    await call.refuse(_failure(call))
+                    await call.refuse(failure(call.id))
             except GatewayError as error:
                 self._refused(error)
                 await call.refuse(error)
             except ClientGone:
                 raise
             except Exception as bug:
-                _note(call, bug)
-                await call.refuse(_failure(call))
+                note(call.id, bug)
+                await call.refuse(failure(call.id))
         return call.downstream.sent()
 
     def _call(self, request: web.BaseRequest) -> Call:
         settings = self._settings
-        request_id = secrets.token_hex(16)
+        name = request_id()
         return Call(
-            id=request_id,
+            id=name,
             path=path_of(request.raw_path),
             request=request,
             body=RequestBody(request, settings.max_body, settings.body_timeout, settings.max_upload),
             downstream=HttpDownstream(
-                request, request_id, settings.write_timeout, functools.partial(self._ends, request)
+                request, name, settings.write_timeout, functools.partial(self._ends, request)
             ),
         )
 
@@ -99,17 +123,6 @@ class Server(web.Server):
         except GatewayError:
             call.downstream.close_after()
             raise
-
-
-def _failure(call: Call) -> InternalError:
-    return InternalError(f"The gateway failed. Its log has request {call.id}.")
-
-
-def _note(call: Call, bug: Exception) -> None:
-    """Type and place alone: a message, or a traceback's values, may carry what the client sent."""
-    frame = traceback.extract_tb(bug.__traceback__)[-1]
-    where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-    log.error("internal error", extra={"request_id": call.id, "error": type(bug).__name__, "place": where})
 
 
 def require_c_parser() -> None:

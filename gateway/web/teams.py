@@ -8,19 +8,21 @@ from gateway.clients import ClientTable
 from gateway.errors import Conflict, UnknownUrl
 from gateway.policy.records import TeamRecord
 from gateway.runtime import Clock
-from gateway.store.base import Keys
+from gateway.store.base import Change, Keys
 from gateway.web.call import Call
 from gateway.web.inputs import NewTeam, TeamChange, changes, read
+from gateway.web.processes import Processes
 from gateway.web.views import team_view
 
 
 @dataclass(slots=True)
 class TeamCalls:
-    """The handlers. Each write goes to the store, and at once into this process's own table."""
+    """The handlers. Each write goes to the store, and is answered when the processes know of it."""
 
     table: ClientTable
     keys: Keys
     clock: Clock
+    processes: Processes
 
     async def create(self, call: Call) -> None:
         given = await read(call, NewTeam)
@@ -60,6 +62,7 @@ class TeamCalls:
             )
         await self.keys.delete_team(record.name)
         self.table.put_team(record.name, None)
+        await self.processes.changed(Change("team", record.name))
         await call.answer_json(200, {"name": record.name, "deleted": True})
 
     async def _find(self, call: Call) -> TeamRecord:
@@ -81,3 +84,4 @@ class TeamCalls:
     async def _put(self, record: TeamRecord) -> None:
         await self.keys.put_team(record)
         self.table.put_team(record.name, record)
+        await self.processes.changed(Change("team", record.name))

@@ -20,7 +20,7 @@ def test_what_is_said_on_the_command_line_is_checked_like_the_rest(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = call("serve", "--workers", "4", "--port", "8081")
+    result = call("serve", "--workers", "400", "--port", "8081")
     assert result.exit_code == 78
     assert "server.workers" in result.stderr
     assert "admin.port: this is the public listener's port too" in result.stderr

@@ -12,6 +12,7 @@ from gateway.settings import Away, Server, Settings
     [
         (1, 1, ""),
         (6, 3, ""),
+        (1, 4, ""),
         (0, 1, "away.replicas: 0 is no number of processes; write 1 or more"),
         (-2, 1, "away.replicas: -2 is no number of processes; write 1 or more"),
         (

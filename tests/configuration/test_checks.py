@@ -53,8 +53,8 @@ def test_what_can_be_served(text: str) -> None:
         ("admin.port = 8080", "admin.port: this is the public listener's port too"),
         ('server.host = "0.0.0.0"\nadmin.port = 8080', "admin.port: this is the public listener's port too"),
         ('server.host = ""', "server.host: this is empty"),
-        ("server.workers = 4", "server.workers: 4 processes are not supported"),
-        ("server.workers = 0", "server.workers: 0 processes are not supported"),
+        ("server.workers = -1", "server.workers: -1 is no number of processes"),
+        ("server.workers = 257", "server.workers: 257 is no number of processes"),
         ('server.timezone = "Mars/Base"', "server.timezone: there is no such time zone"),
         ('server.timezone = "../etc/passwd"', "server.timezone: there is no such time zone"),
         ('server.timezone = "Europe"', "server.timezone: there is no such time zone"),
@@ -111,7 +111,7 @@ def test_what_cannot(text: str, complaint: str) -> None:
 
 def test_everything_is_said_at_once() -> None:
     text = (
-        "server.port = 70000\nserver.workers = 2\n"
+        "server.port = 70000\nserver.workers = 900\naway.replicas = 2\n"
         + UPSTREAM
         + "weight = 0\n"
         + KEY

@@ -17,12 +17,13 @@ class Snare(Proxy):
     def __init__(self, target: Path) -> None:
         super().__init__(target)
         self._parts: tuple[bytes, ...] = ()
-        self._sprung = False
+        self._sprung: asyncio.StreamWriter | None = None  # where the command went
         self.then: Callable[[], None] | None = None
         self.caught = 0
 
-    def set(self, script: scripts.Script, *arguments: str) -> None:
-        self._parts = (script.sha.encode(), *(b"\r\n%b\r\n" % each.encode() for each in arguments))
+    def set(self, script: scripts.Script, *words: str) -> None:
+        """For a run of this script with all of these words in its arguments."""
+        self._parts = (script.sha.encode(), *(each.encode() for each in words))
 
     def runs(self, script: scripts.Script) -> int:
         """How often it was sent so far."""
@@ -32,16 +33,20 @@ class Snare(Proxy):
         while data := await reader.read(65_536):
             self.chunks.append(data)
             if self._parts and all(part in data for part in self._parts):
-                self._parts, self._sprung = (), True
+                self._parts, self._sprung = (), writer
             writer.write(data)
         writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, onward: asyncio.StreamWriter
+    ) -> None:
         loop = asyncio.get_running_loop()
         due = 0.0
         while data := await reader.read(65_536):
-            caught, self._sprung = self._sprung, False
-            self.caught += caught
+            caught = self._sprung is onward
+            if caught:
+                self._sprung = None
+                self.caught += 1
             if caught and self.then is None:
                 self.cut()
                 return

@@ -20,7 +20,7 @@ import pytest
 
 from gateway.policy.ledger import Row, decode
 from gateway.policy.records import Record
-from gateway.store.base import Holds
+from gateway.store.base import Entered, Holds
 from tests import scripted
 from tests.books import agree, nano
 from tests.running import ENVIRONMENT, KEY, Running, configuration, running
@@ -488,6 +488,13 @@ class Told:
         assert record is not None
         self.leases.append(decode(record.row))
         self._holds.dispatch(shard, hold, now, lease, record)
+
+    async def enter(self, *asked: Any, record: Record | None = None, **more: Any) -> Entered:
+        assert record is not None
+        entered = await self._holds.enter(*asked, record=record, **more)
+        if entered.reserved is not None and entered.reserved.admitted:
+            self.leases.append(decode(record.row))
+        return entered
 
 
 def nano_of(headers: Any) -> int:

@@ -147,8 +147,11 @@ async def race(upstream: Scripted, three: Three, key: str) -> list[tuple[int, st
 
 
 async def worst_of_one(upstream: Scripted, three: Three) -> int:
-    """What one such request has set aside, as its budget says while it is under way."""
-    name, key = await three.key("$1/total")
+    """What one such request has set aside, as its budget says while it is under way.
+
+    Of a large budget it would be a rough bound on that: one that nobody can see.
+    """
+    name, key = await three.key("$0.01/total")
     answered = asyncio.Event()
     upstream.plan(hold(answered))
     asking = asyncio.create_task(three.ask(0, key))

@@ -73,8 +73,12 @@ async def test_killed_while_a_request_is_under_way(build: Build, upstream: Scrip
     assert house.noted == b""
 
 
-async def test_killed_between_the_reservation_and_the_dispatch(build: Build, upstream: Scripted) -> None:
-    house = await build(bad=True)
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "apart"])
+async def test_killed_between_the_reservation_and_the_call(
+    build: Build, upstream: Scripted, apart: bool
+) -> None:
+    """The store has heard of the dispatch with the reservation, or it has not, where they are apart."""
+    house = await build(bad=True, apart=apart)
     house.line.then = house.server.stop
     house.line.set(scripts.RESERVE, "reserve")
     told = [await house.ask()]
@@ -84,9 +88,10 @@ async def test_killed_between_the_reservation_and_the_dispatch(build: Build, ups
     await audit(house, house.server, told)
 
 
-async def test_killed_and_nothing_could_be_sent(build: Build, upstream: Scripted) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "apart"])
+async def test_killed_and_nothing_could_be_sent(build: Build, upstream: Scripted, apart: bool) -> None:
     """What is noted then is that everything is to be given back."""
-    house = await build(bad=True, money='["$1/total", "5 requests/day"]')
+    house = await build(bad=True, apart=apart, money='["$1/total", "5 requests/day"]')
     house.line.then = house.server.stop
     house.line.set(scripts.RESERVE, "reserve")
     await upstream.stop()
@@ -198,19 +203,26 @@ async def test_a_slow_line_stops_nobody(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "arguments", "outcome"),
+    ("apart", "script", "arguments", "outcome"),
     [
-        (scripts.RESERVE, ("admit",), REFUSED),
-        (scripts.RESERVE, ("reserve",), REFUSED),
-        (scripts.DISPATCH, (), SERVED),
-        (scripts.SETTLE, (), SERVED),
+        (False, scripts.ENTER, (), REFUSED),
+        (False, scripts.SETTLE, (), SERVED),
+        (True, scripts.RESERVE, ("admit",), REFUSED),
+        (True, scripts.RESERVE, ("reserve",), REFUSED),
+        (True, scripts.DISPATCH, (), SERVED),
+        (True, scripts.SETTLE, (), SERVED),
     ],
-    ids=["admit", "reserve", "dispatch", "settle"],
+    ids=["enter", "settle", "admit", "reserve", "dispatch", "settle after those"],
 )
 async def test_a_lost_reply_charges_once(
-    build: Build, script: scripts.Script, arguments: tuple[str, ...], outcome: tuple[int, str | None]
+    build: Build,
+    apart: bool,
+    script: scripts.Script,
+    arguments: tuple[str, ...],
+    outcome: tuple[int, str | None],
 ) -> None:
-    house = await build(bad=True, money=EVERY_KIND)
+    house = await build(bad=True, apart=apart, money=EVERY_KIND)
+    assert house.gateway.holds.can_enter is not apart
     told = [await house.ask()]
     await house.concluded()
     house.line.set(script, *arguments)
@@ -296,7 +308,8 @@ async def test_read_only(build: Build, upstream: Scripted, kind: str) -> None:
         assert (await house.ask(RATED)).outcome == SERVED
         gate.set()
         told.append(await stream.rest())
-    await until(lambda: len(house.gateway.journal) == 2)
+    # What the two cost, and that the one that was refused was not sent.
+    await until(lambda: len(house.gateway.journal) == 3)
     house.server.ask("REPLICAOF", "NO", "ONE")
     told += await asked_until(house.ask, *SERVED)
     await house.replayed()

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gateway
-from gateway.observability.logs import FIELDS, JsonFormatter, WriterHandler, configure
+from gateway.observability import logs
+from gateway.observability.accessline import line_of, members
+from gateway.observability.logs import FIELDS, JsonFormatter, Stamp, WriterHandler, configure
 from gateway.observability.logwriter import LogWriter
+from gateway.policy.records import Usage
 from gateway.telemetry import Telemetry
 from tests.exchanges import ended
 
@@ -159,3 +163,86 @@ def test_every_field_that_the_gateway_logs_is_let_in() -> None:
             if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
                 names = {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
                 assert names - {"line"} <= FIELDS, f"{path.name}: {names - FIELDS}"
+
+
+@pytest.fixture
+def alone() -> Iterator[WriterHandler]:
+    """The handler that `configure` leaves, with no other beside it: as in a gateway, and not under pytest."""
+    root, before, said = logging.getLogger(), list(logging.root.handlers), bytearray()
+    handler = WriterHandler(LogWriter(said.extend))
+    handler.said = said  # type: ignore[attr-defined]
+    root.handlers[:] = [handler]
+    try:
+        yield handler
+    finally:
+        root.handlers[:] = before
+        handler.close()
+
+
+def said(handler: WriterHandler) -> bytes:
+    assert handler.writer.flush(10)
+    return bytes(handler.said)  # type: ignore[attr-defined]
+
+
+@given(
+    st.text(st.characters(categories=None)) | st.sampled_from(["a\nb", "\x7f", "\ud800", 'a"\\']),
+    st.none() | st.integers(0, 10**15),
+    st.floats(0, 1e5),
+    st.integers(-(2**70), 2**70),
+)
+def test_a_line_without_a_record_is_the_line_of_its_record(
+    text: str, cost: int | None, seconds: float, tokens: int
+) -> None:
+    usage = Usage(input=tokens, output=5)
+    exchange = ended(id=text, upstream=text, cost=cost, usage=usage, finished=100 + seconds)
+    line = line_of("2026-11-22T00:00:00.123+00:00", exchange, "other", 100 + seconds, seconds / 3)
+    record = logging.makeLogRecord({"name": "gateway.access", "levelname": "INFO", "line": members(line)})
+    written = logs._written([line])
+    if written is not None:
+        assert written.endswith(b"\n")
+        _, _, direct = written.partition(b"+00:00")
+        _, _, formatted = JsonFormatter().encode(record).partition(b"+00:00")
+        assert direct == formatted + b"\n"
+        assert written.startswith(b'{"time":"2026-11-22T00:00:00.123')
+    else:
+        assert not text.isascii() or "\x7f" in text or not -(2**63) <= tokens < 2**64
+
+
+@given(st.lists(st.integers(0, 2**42) | st.integers(10**12, 10**12 + 3000), min_size=1))
+def test_the_time_of_a_line_is_that_of_a_record(times: list[int]) -> None:
+    stamp = Stamp()
+    for at in times:
+        expected = datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
+        assert stamp(at) == expected.isoformat(timespec="milliseconds")
+
+
+def test_where_nobody_else_listens_no_record_is_made(
+    alone: WriterHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("gateway"), "level", logging.INFO)
+    logging.getLogger("gateway.access").manager._clear_cache()  # type: ignore[attr-defined]
+    monkeypatch.setattr(logging, "LogRecord", None)
+    Telemetry().observe(ended())
+    line = json.loads(said(alone))
+    assert [*line][:4] == ["time", "level", "logger", "request_id"]
+    assert (line["logger"], line["level"], line["status"]) == ("gateway.access", "info", 200)
+
+
+@pytest.mark.parametrize("name", ["", "gateway", "gateway.access"])
+def test_whoever_else_listens_gets_a_record(alone: WriterHandler, name: str) -> None:
+    heard: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    listener.emit = heard.append  # type: ignore[method-assign, assignment]
+    logging.getLogger(name).addHandler(listener)
+    try:
+        logs.access([line_of("", ended(), "other", 102.0, None)])
+    finally:
+        logging.getLogger(name).removeHandler(listener)
+    assert [record.__dict__["line"]["request_id"] for record in heard] == ["req_1"]
+    assert json.loads(said(alone))["request_id"] == "req_1"
+
+
+def test_a_line_that_is_not_plain_is_escaped_all_the_same(alone: WriterHandler) -> None:
+    logs.access([line_of("", ended(id="\x9b2J\x7f\ud800"), "other", 102.0, None)])
+    assert all(b" "[0] <= byte <= b"~"[0] for byte in said(alone)[:-1])
+    assert json.loads(said(alone))["request_id"] == "\x9b2J\x7f\ud800"

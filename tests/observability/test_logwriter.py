@@ -89,6 +89,17 @@ def test_waits_where_somebody_made_the_descriptor_non_blocking() -> None:
     assert (len(received), writer.dropped) == (300_000, 0)
 
 
+def test_lines_that_come_together_are_counted_one_by_one() -> None:
+    def full(data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    writer = LogWriter(full, most=10)
+    writer.put(b"1\n2\n3\n", 3)
+    writer.put(b"4\n5\n6\n", 3)  # does not fit beside them
+    assert writer.close(SECONDS)
+    assert writer.dropped == 6
+
+
 def test_what_comes_after_the_end_is_counted_as_lost() -> None:
     writer = LogWriter(lambda data: None)
     assert writer.close(SECONDS)

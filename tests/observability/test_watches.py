@@ -14,6 +14,7 @@ def test_shows_what_others_keep_as_it_is_at_each_scrape() -> None:
     watches.watch_ledger(lambda: 100, lambda: 1)
     watches.watch_log(lambda: 9)
     watches.watch_endings(lambda: {"gpt-4o": 53})
+    watches.watch_workers(lambda: 4, lambda: 2)
     kept["entries"] = 4
     shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
     assert shown == {
@@ -26,4 +27,6 @@ def test_shows_what_others_keep_as_it_is_at_each_scrape() -> None:
         "gateway_ledger_lost_total": 1,
         "gateway_log_dropped_total": 9,
         "gateway_model_time_left_seconds": 53,
+        "gateway_workers": 4,
+        "gateway_worker_restarts_total": 2,
     }

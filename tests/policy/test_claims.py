@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import NotPriced
-from gateway.policy.claims import Demand, applies, cap_of, claims_to_admit, claims_to_answer
+from gateway.policy.claims import (
+    Demand,
+    applies,
+    cap_of,
+    claims_to_admit,
+    claims_to_answer,
+    negligible,
+    terms,
+)
 from gateway.policy.facts import Facts
 from gateway.policy.limits import parse_limit
 from gateway.policy.records import Claim, Client, Limit
@@ -155,3 +163,19 @@ def test_a_claim_is_below_what_can_be_spent_only_where_the_limit_says_so(
         may_be_less = not bounded and (limit.learned or limit.text == "1k tokens/minute")
         assert 0 <= found.amount <= worst
         assert may_be_less or found.amount == worst or limit.amount < found.amount
+
+
+def test_the_terms_of_a_client_are_worked_out_once_and_are_its_own() -> None:
+    other = client("1k tokens/minute")
+    assert terms(EVERYTHING, ("o3",)) is terms(EVERYTHING, ("o3",))
+    assert terms(EVERYTHING, ("o3",)) != terms(EVERYTHING, ("gpt-4o",))
+    assert [limit.text for limit in terms(other, ("o3",)).spent] == ["1k tokens/minute"]
+    assert terms(other, ("o3",)).admit == ()
+
+
+@pytest.mark.parametrize(("amount", "small"), [(0, True), (999, True), (1000, False), (10**7, False)])
+def test_what_is_less_than_a_thousandth_is_negligible(amount: int, small: bool) -> None:
+    limit, wide = parse_limit("1M tokens/day", "key:a"), parse_limit("1000M tokens/month", "key:a")
+    claims = [Claim(wide, amount, held=True), Claim(limit, amount, held=True)]
+    assert negligible(claims) is small
+    assert negligible([])

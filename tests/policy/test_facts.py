@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -365,3 +366,49 @@ def test_any_body_is_read_or_refused(name: str, body: bytes) -> None:
         return
     assert known.size == len(body)
     assert known.n >= 1
+
+
+_SAID = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 200)
+    | st.sampled_from([0.5, 64.0, "gpt-4o", "flex", "x" * 300])
+)
+_TOOL = st.fixed_dictionaries({"type": st.sampled_from(["function", "custom", "web_search", "new", 1, None])})
+_MEMBERS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        (
+            *("stream", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens", "store"),
+            *("service_tier", "max_tool_calls", "background", "previous_response_id", "prompt", "size"),
+        ),
+        _SAID,
+    )
+    | {
+        "model": st.just("gpt-4o") | _SAID,
+        "stream_options": _SAID | st.fixed_dictionaries({}, optional={"include_usage": _SAID, "x": _SAID}),
+        "tools": _SAID | st.lists(_TOOL | _SAID, max_size=3),
+        "web_search_options": st.none() | st.just({}),
+        "modalities": _SAID | st.lists(st.sampled_from(["text", "audio", 1]), max_size=2),
+        "input": st.lists(st.fixed_dictionaries({"tools": st.lists(_TOOL, max_size=2)}), max_size=2),
+    },
+)
+
+
+@given(st.sampled_from(sorted(ENDPOINTS)), _MEMBERS, st.sampled_from(["gpt-4o", None]))
+def test_how_a_body_is_written_changes_no_fact(
+    name: str, fields: dict[str, Any], deployment: str | None
+) -> None:
+    """One that is plain is decoded, one with an escape is read from its bytes."""
+
+    def outcome(body: bytes) -> Facts | tuple[str, str | None, str]:
+        try:
+            found = read(ENDPOINTS[name], body, None, deployment)
+        except InvalidRequest as error:
+            return error.code, error.param, str(error)
+        assert {name: json.loads(body[start:end]) for name, (start, end) in found.spans.items()} in ({}, said)
+        return replace(found, spans={}, size=0)
+
+    said = fields | {"e": "e"}
+    plain = json.dumps(said).encode()
+    assert outcome(plain) == outcome(plain[:-4] + b'"\\u0065"}')

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.policy.members import members, once
+from gateway.policy.members import Spans, members, once
 
 _SPACE = st.text(" \t\n\r", max_size=2)
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -157,3 +157,14 @@ def test_once_minds_nothing_else(document: bytes) -> None:
 def test_once_refuses_what_is_too_deep_to_be_looked_at() -> None:
     with pytest.raises(InvalidRequest):
         once(b"[1e999999," + b"[" * 100_000 + b"]" * 100_000 + b"]")
+
+
+def test_spans_are_those_of_the_members() -> None:
+    document = b'{"a": 1, "b": {"c": []}, "d": null}'
+    spans = Spans(document, 3)
+    assert len(spans) == 3
+    assert spans == members(document)
+    assert spans["d"] == members(document)["d"]
+    assert "c" not in spans
+    assert spans.get("c") is None
+    assert repr(spans) == "<Spans 3 members>"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.errors import NotPriced
 from gateway.policy.facts import Facts
 from gateway.policy.pricing import ASSUMED_CALLS, FREE, MILLION, Price
-from gateway.policy.rates import Rates
+from gateway.policy.rates import Rates, reachable
 from gateway.policy.records import Usage
 
 DOLLAR = 10**9
@@ -207,3 +207,28 @@ def test_free_is_free() -> None:
     everything = facts(tools=frozenset({"newest"}), audio=True, tier="priority")
     assert FREE.worst(MILLION, MILLION, everything) == 0
     assert FREE.cost(Usage(input=MILLION, output=MILLION, web_searches=3, tier="x")) == 0
+
+
+@given(
+    prices(), st.integers(0, 12_000), st.integers(0, 12_000), st.sampled_from((None, *TIERS)), st.booleans()
+)
+def test_the_worst_case_is_that_of_the_dearest_rates_within_reach(
+    price: Price, into: int, out: int, tier: str | None, audio: bool
+) -> None:
+    """Also when it is asked for again."""
+    if audio and "output_audio" not in price.steps[0][1].own:
+        return
+    ways = [(price.steps, MILLION)]
+    if tier is not None and tier in price.tiers:
+        ways += [(price.tiers[tier], MILLION)]
+    elif tier is not None and tier in price.factors:
+        ways += [(price.steps, price.factors[tier])]
+    elif tier not in (None, "", "auto", "default"):
+        ways += [(steps, MILLION) for steps in price.tiers.values()]
+        ways += [(price.steps, factor) for factor in price.factors.values()]
+    most = max(
+        rates.worst(into, out, audio) * factor for steps, factor in ways for rates in reachable(steps, into)
+    )
+    asking = facts(tier=tier, audio=audio)
+    for _ in range(2):
+        assert price.worst(into, out, asking) == -(-most // MILLION**2) + price.request

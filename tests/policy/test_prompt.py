@@ -2,6 +2,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from gateway.policy.prompt import (
     FILE_TOKENS,
     IMAGE_TOKENS,
     Prompt,
+    most_tokens,
     read_prompt,
 )
 
@@ -189,3 +191,55 @@ def test_a_compaction_reads_a_conversation() -> None:
 def test_pictures_that_are_to_be_edited_count_as_such(fields: dict[str, Any], pictures: int) -> None:
     found = prompt("images.edit", prompt="a hat", **fields)
     assert (found.texts, found.tokens) == (("a hat",), pictures * EDITED_IMAGE)
+
+
+_WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+_NUMBERS = st.integers(-9, 10**20) | st.sampled_from([1e22, 1.5e17, 1e16, 0.25])
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.dictionaries(
+            _WORDS | st.sampled_from(["content", "text", "name", "role", "type", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=20,
+)
+_READ = ("messages", "prompt", "input", "instructions", "suffix", "prediction", "tools", "functions", "text")
+
+
+@given(
+    st.sampled_from(["chat.completions", "completions", "responses", "embeddings"]),
+    st.dictionaries(st.sampled_from(_READ), _ANYTHING, max_size=4),
+)
+def test_a_bound_is_never_below_the_tokens(name: str, fields: dict[str, Any]) -> None:
+    """No text has more tokens than bytes."""
+    body = msgspec.json.encode(fields)
+    most = most_tokens(body)
+    found = read_prompt(ENDPOINTS[name], body)
+    assert most is None or most >= found.tokens + sum(len(text.encode()) for text in found.texts)
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_file", "audio", "computer_screenshot", "image_file"])
+def test_what_counts_by_constants_has_no_bound(kind: str) -> None:
+    part = {"type": kind, kind: {}}
+    assert most_tokens(json.dumps({"messages": [{"content": [part]}]}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": "data:image/png;base64,AAAA"},
+        {"tools": [{"x": {"b64_json": "AAAA"}}]},
+        {"images": ["u"]},
+        {"mask": "u"},
+        {"messages": "\u00e9"},
+    ],
+)
+def test_nor_has_other_media_or_what_is_oddly_written(fields: dict[str, Any]) -> None:
+    assert most_tokens(json.dumps(fields).encode()) is None
+
+
+def test_a_text_has_a_bound() -> None:
+    body = b'{"messages":[{"role":"user","content":"hi"}]}'
+    assert most_tokens(body) == 2 * len(body) + 4 + 78

@@ -30,6 +30,23 @@ async def test_the_same_question_again_is_a_hit_and_byte_identical(
     assert upstream.calls == 1
 
 
+async def test_an_answer_that_was_kept_and_is_gone_is_asked_for_again_once(
+    start: Start, upstream: Scripted
+) -> None:
+    gateway = await start(limits='["5 requests/day", "1 concurrent"]')
+    inside = gateway.gateway
+    assert [(await said(gateway))[0] for _ in range(2)] == ["miss", "hit"]
+    assert inside.answers is not None
+    (key,) = inside.kept._keys
+    assert await inside.answers.put(key, b"what nobody has sealed", 60_000, inside.clock.now())
+    assert [(await said(gateway))[0] for _ in range(3)] == ["miss", "hit", "hit"]
+    assert upstream.calls == 2
+    await gateway.concluded()
+    assert inside.open_holds == {}
+    async with gateway.post(CHAT, QUESTION) as answer:
+        assert answer.status == 429
+
+
 async def test_key_order_whitespace_and_user_make_no_other_question(
     gateway: Running, upstream: Scripted
 ) -> None:

@@ -10,7 +10,7 @@ from math import ceil
 
 from gateway.errors import StoreReset
 from gateway.policy.records import Claim, Kind, Limit, Record, Standing, Unit, Verdict, Window
-from gateway.store.base import Ended
+from gateway.store.base import Ended, Entered
 
 PERIODS = {Window.SECOND: 1_000, Window.MINUTE: 60_000, Window.HOUR: 3_600_000}
 DAY = 86_400_000
@@ -97,6 +97,26 @@ class Model:
             for claim in claims:
                 self._take(hold, kept, claim, now)
         return self._verdict(claims, fits, readings, now)
+
+    def enter(
+        self,
+        hold: str,
+        admit: Sequence[Claim],
+        answer: Sequence[Claim],
+        now: int,
+        lease: int,
+        entry: bytes | None,
+        record: Record | None,
+    ) -> Entered:
+        kept = self.holds.get(hold)
+        answered = kept is not None and "reserve" in kept.answers
+        admitted = self.reserve(hold, "admit", admit, now, lease)
+        if not admitted.admitted or (entry is not None and not answered):
+            return Entered(admitted, entry if admitted.admitted else None)
+        reserved = self.reserve(hold, "reserve", answer, now, lease)
+        if reserved.admitted:
+            self.dispatch(hold, now, lease, record)
+        return Entered(admitted, None, reserved)
 
     def dispatch(self, hold: str, now: int, lease: int, record: Record | None) -> None:
         if self.reset:

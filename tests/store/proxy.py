@@ -54,7 +54,7 @@ class Proxy:
             return
         self._writers += [writer, onward]
         with contextlib.suppress(OSError):
-            await asyncio.gather(self._forward(reader, onward), self._answer(onward_reader, writer))
+            await asyncio.gather(self._forward(reader, onward), self._answer(onward_reader, writer, onward))
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -62,8 +62,13 @@ class Proxy:
             writer.write(data)
         writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """In order (no two at one time), each chunk when its time has come: a long line, not a narrow one."""
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, onward: asyncio.StreamWriter
+    ) -> None:
+        """In order (no two at one time), each chunk when its time has come: a long line, not a narrow one.
+
+        What it answers went to `onward`.
+        """
         loop = asyncio.get_running_loop()
         due = 0.0
         while data := await reader.read(65_536):

@@ -56,6 +56,17 @@ async def test_what_is_overwritten_is_counted_once(server: Server, store: RedisS
     assert await store.answers.get(KEY) == b"v" * 10
 
 
+async def test_what_is_overwritten_in_the_same_write_is_counted_once(
+    server: Server, store: RedisStore
+) -> None:
+    puts = [(KEY, 1, NOW), (OTHER, 2, NOW), (KEY, 3, NOW), (OTHER, 4, NOW + 1), (KEY, 5, NOW + 2)]
+    kept = [store.answers.put(key, b"v" * size, HOUR, now) for key, size, now in puts]
+    assert await asyncio.gather(*kept) == 5 * [True]
+    assert await store.answers.get(KEY) == b"vvvvv"
+    assert await total(server, store) == 5 + 4 + 2 * OVERHEAD
+    assert server.tell(f"ZCARD {keyspace.ANSWERS_INDEX}") == b":2"
+
+
 async def test_room_is_made_from_what_has_ended_and_then_from_what_ends_soonest(
     server: Server, connect: Connect
 ) -> None:

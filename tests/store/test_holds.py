@@ -2,9 +2,12 @@
 
 import re
 
+import msgspec
+import pytest
+
 from gateway.policy.records import Claim, Limit, Unit, Window
 from gateway.store import keyspace
-from gateway.store.base import TOMBSTONE_MS
+from gateway.store.base import TOMBSTONE_MS, Ended
 from gateway.store.counters import KEPT_MS
 from gateway.store.holds import EXPIRED_MS
 from gateway.store.keyspace import Keyspace
@@ -136,3 +139,53 @@ async def test_many_holds_are_renewed_in_batches(store: RedisStore) -> None:
 
 async def test_the_standings_of_no_limits_are_none(store: RedisStore) -> None:
     assert await store.holds.standings("research", [], NOW) == ()
+
+
+def an_earlier_gateways(base: str) -> tuple[bytes, bytes]:
+    """Claims and record as version 0.4 left them with a hold."""
+    common = {"amount": 40, "ttl": KEPT_MS, "shadow": False, "slots": False, "at": NOW, "charged": 0}
+    tokens = common | {
+        "key": keyspace.limit(base, TOKENS.id), "meter": TOKENS.id, "unit": "tokens", "held": True,
+        "scale": 60_000, "leak": 100, "cap": 100, "open": True,
+    }  # fmt: skip
+    places = common | {
+        "key": keyspace.limit(base, SLOTS.id), "meter": SLOTS.id, "unit": "concurrent", "held": True,
+        "scale": 1, "leak": 0, "cap": 1, "amount": 1, "slots": True, "open": False,
+    }  # fmt: skip
+    told = record(row("old", 5, tags={"t": "1"}))
+    kept = {
+        "ledger": keyspace.ledger(base), "head": keyspace.head(base), "most": 100, "late": "",
+        "sums": keyspace.sums(base, told.day), "tagsums": keyspace.tag_sums(base, told.day),
+        "recent": keyspace.recent(base, told.key), "row": told.row.decode(), "added": told.sums,
+        "who": told.who, "late_who": told.who, "other": "other", "tags": told.tags,
+    }  # fmt: skip
+    return msgspec.msgpack.encode([tokens, places]), msgspec.msgpack.encode(kept)
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_what_an_earlier_gateway_holds_is_ended(
+    server: Server, store: RedisStore, expired: bool
+) -> None:
+    """Gateways are upgraded one after the other, and some die while they are."""
+    send = store._runner.send
+    claims, kept = an_earlier_gateways(BASE)
+    lease = NOW + LEASE
+    await store.holds.reserve("research", "other", "admit", [Claim(TOKENS, 1, True)], NOW, LEASE)
+    await store.holds.settle("research", "other", {Unit.TOKENS: 0}, NOW)
+    key = keyspace.holds(BASE) + "old"
+    fields = ("phase", "dispatched", "lease", lease, "claims", claims, "record", kept)
+    await send("test", "HSET", key, *fields)
+    await send("test", "ZADD", keyspace.leases(BASE), lease, "old")
+    await send("test", "ZADD", keyspace.limit(BASE, SLOTS.id), lease, "old/2/1")
+    await send("test", "HSET", keyspace.limit(BASE, TOKENS.id), "u", 0, "r", 40, "t", NOW)
+    limits = (TOKENS, SLOTS)
+    if expired:
+        assert await store.holds.renew("research", ["old"], NOW, LEASE + 1) == 1
+        assert await store.holds.expire(lease + 1) == [record(row("old", 5, tags={"t": "1"})).row]
+        assert [each.used for each in await store.holds.standings("research", limits, lease + 1)] == [40, 0]
+        assert [each.who for each in await store.ledger.tag_sums(["2026-09-21"])] == ["t=1"]
+    told = record(row("old", 3), row("old", 5) if expired else None)
+    now = lease + 1 if expired else NOW
+    settled = await store.holds.settle("research", "old", {Unit.TOKENS: 10}, now, told)
+    assert settled is (Ended.LATE if expired else Ended.NOW)
+    assert [each.used for each in await store.holds.standings("research", limits, now)] == [10, 0]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ from tests.store.servers import NOW, Cluster, Server, Spawned
 PROOF = 2000 if os.environ.get("GATEWAY_PROOF") else 60
 TEAM = "research"
 LONGEST_LEASE = 120_000
+KEPT, ENTRY = b"kept", b"an answer"
 T = TypeVar("T")
 
 LIMITS = (
@@ -97,6 +99,7 @@ class Histories(RuleBasedStateMachine):
         assert self.wait(self.store.epoch(name)) == name
         self.store.expect(name)
         self.model.epoch = self.model.expected = name
+        assert self.wait(self.store.answers.put(KEPT, ENTRY, 1000 * DAY, NOW))
 
     def same(self, call: Awaitable[T], expected: Callable[[], T]) -> T | None:
         """What both answer. None: both say that this is not the store they expect."""
@@ -142,6 +145,63 @@ class Histories(RuleBasedStateMachine):
             if verdict is not None:
                 self._is_sound(verdict, claims)
         self.asked[hold, step] = claims
+
+    @precondition(lambda self: self.store.holds.can_enter)
+    @rule(
+        pick=picks,
+        admit=some_claims(),
+        answer=some_claims(),
+        lease=leases,
+        tags=tags,
+        kept=st.sampled_from((False, False, True)),
+        times=times,
+    )
+    def enter(
+        self,
+        pick: int,
+        admit: list[Claim],
+        answer: list[Claim],
+        lease: int,
+        tags: Mapping[str, str],
+        kept: bool,
+        times: int,
+    ) -> None:
+        """The same enters, all in one turn of the loop."""
+        hold = self.pick(pick, fresh=10)
+        before = self.model.holds.get(hold)
+        billed = not (before and before.phase == "dispatched")
+        if self._knows(hold, "admit"):
+            admit = list(self.asked[hold, "admit"])
+        if self._knows(hold, "reserve"):
+            answer = list(self.asked[hold, "reserve"])
+        elif billed:
+            answer = [*answer, BILLED]
+        told = row(hold, WORST if BILLED in answer or self.is_billed(hold) else 0, self.now, tags=tags)
+        given = record(msgspec.structs.replace(told, key=_key(hold)))
+        key = KEPT if kept else b"none"
+        calls = [
+            self.store.holds.enter(TEAM, hold, admit, answer, self.now, lease, key=key, record=given)
+            for _ in range(times)
+        ]
+        entry = ENTRY if kept and not self.model.reset else None
+        answers = self.wait(_gathered(calls))
+        for each in answers:
+            if isinstance(each, StoreReset):
+                assert self.model.reset
+                continue
+            assert each == self.model.enter(hold, admit, answer, self.now, lease, entry, given)
+            self._is_sound(each.admitted, admit)
+            if each.reserved is not None:
+                self._is_sound(each.reserved, answer)
+        if self._knows(hold, "admit"):
+            self.asked[hold, "admit"] = admit
+        if self._knows(hold, "reserve"):
+            self.asked[hold, "reserve"] = answer
+            self.leased[hold] = decode(given.row)
+
+    def _knows(self, hold: str, step: str) -> bool:
+        kept = self.model.holds.get(hold)
+        return kept is not None and step in kept.answers
 
     def _is_sound(self, verdict: Verdict, claims: Sequence[Claim]) -> None:
         """Settled and held, never more than the limit; refused, only where something does not fit."""
@@ -330,6 +390,10 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.model.reset:
             self.crash()
+
+
+async def _gathered(calls: Sequence[Awaitable[T]]) -> "list[T | BaseException]":
+    return await asyncio.gather(*calls, return_exceptions=True)
 
 
 def _key(hold: str) -> str:

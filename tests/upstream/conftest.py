@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,20 @@ from tests.scripted import Scripted
 CANARY = "sk-canary-4f1d"
 PROMPT = "prompt-canary-77ab"
 # These lean on what a transport does; production runs on uvloop, a developer's machine may not.
-_ON_BOTH_LOOPS = {"test_relay", "test_watch"}
+_ON_BOTH_LOOPS = {
+    "test_arrival",
+    "test_asking",
+    "test_connection",
+    "test_connections",
+    "test_failures",
+    "test_pool",
+    "test_reaching",
+    "test_relay",
+    "test_response",
+    "test_sending",
+    "test_transport",
+    "test_watch",
+}
 BODY = b'{"model":"m","messages":[{"role":"user","content":"prompt-canary-77ab"}]}'
 
 
@@ -33,13 +47,15 @@ def pytest_asyncio_loop_factories(
 class Bench:
     """A started transport to one upstream named `up`, and the outcomes it told."""
 
-    def __init__(self, base_url: str, **settings: Any) -> None:
+    def __init__(self, base_url: str, own_client: bool = True, **settings: Any) -> None:
+        self.own_client = own_client
         self.outcomes: list[tuple[str, str]] = []
         upstream = Upstream(name="up", base_url=base_url, api_key="env:K", **settings)
         self.transport = Transport(
             [upstream],
             {"up": Secret(CANARY, "env:K")},
             lambda name, outcome: self.outcomes.append((name, outcome)),
+            own_client=own_client,
         )
 
     async def open(self, path: str = "/chat/completions", body: bytes = BODY, **more: Any) -> Reply:
@@ -60,8 +76,8 @@ async def read(reply: Reply) -> bytes:
 
 
 @asynccontextmanager
-async def bench_at(base_url: str, **settings: Any) -> AsyncIterator[Bench]:
-    bench = Bench(base_url, **{"connect_timeout": Duration(5), **settings})
+async def bench_at(base_url: str, own_client: bool = True, **settings: Any) -> AsyncIterator[Bench]:
+    bench = Bench(base_url, own_client, **{"connect_timeout": Duration(5), **settings})
     await bench.transport.start()
     try:
         yield bench
@@ -72,12 +88,19 @@ async def bench_at(base_url: str, **settings: Any) -> AsyncIterator[Bench]:
 At = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
-@pytest.fixture
-def at() -> At:
-    return bench_at
+@pytest.fixture(params=[True, False], ids=["own", "aiohttp"])
+def own_client(request: pytest.FixtureRequest) -> bool:
+    """Each promise is both clients'."""
+    own: bool = request.param
+    return own
 
 
 @pytest.fixture
-async def bench(upstream: Scripted) -> AsyncIterator[Bench]:
-    async with bench_at(upstream.base_url) as made:
+def at(own_client: bool) -> At:
+    return partial(bench_at, own_client=own_client)
+
+
+@pytest.fixture
+async def bench(upstream: Scripted, at: At) -> AsyncIterator[Bench]:
+    async with at(upstream.base_url) as made:
         yield made

@@ -28,6 +28,12 @@ BODY = bytes(range(256)) * 20_000
 REFUSAL = b'HTTP/1.1 413 Too Large\r\nContent-Length: 7\r\nConnection: close\r\n\r\n{"a":1}'
 
 
+@pytest.fixture
+def own_client() -> bool:
+    """Uploads are aiohttp's, whatever the switch says; off, they share its connections with all else."""
+    return False
+
+
 async def send(bench: Bench, upload: Arriving, method: str = "POST", query: str = "") -> Reply:
     outbound = Outbound(method, "/files", (("content-type", TYPE),), upload, query)
     return await bench.transport.open("up", outbound)

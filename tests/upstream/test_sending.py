@@ -8,8 +8,10 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.settings import Duration
+from gateway.upstream.arrival import Arrival
+from gateway.upstream.connection import Connection
 from gateway.upstream.sending import Sending
-from tests.scripted import Scripted, early, hold, raw
+from tests.scripted import Scripted, early, hold, json, raw
 from tests.upstream.conftest import PROMPT, At, Bench
 
 
@@ -24,6 +26,18 @@ async def test_an_answer_may_come_before_the_body_is_read(upstream: Scripted, be
     upstream.plan(early(raw(refusal, end="hang")))
     assert await bench.ask(body=b"x" * 30_000_000) == (413, b"{}")
     await gone(upstream)
+
+
+async def test_an_early_answer_that_keeps_the_connection_ends_it_all_the_same(
+    upstream: Scripted, bench: Bench
+) -> None:
+    """Else the next request would follow half of this one."""
+    go_on = asyncio.Event()
+    upstream.plan(early(raw(b"HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\n{}", go_on)), json(200, b"fine"))
+    assert (await bench.ask(body=b"x" * 30_000_000))[0] == 413
+    assert await bench.ask() == (200, b"fine")
+    assert upstream.connections == 2
+    go_on.set()
 
 
 async def test_an_upstream_that_does_not_take_the_body_is_silent(upstream: Scripted, at: At) -> None:
@@ -72,15 +86,23 @@ class Dying:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         self.times = times
-        write = Sending.write
+        write, ask = Sending.write, Connection.ask
 
         async def ended(sending: Sending, writer: AbstractStreamWriter) -> None:
-            if self.times > 0 and writer.transport is not None:
-                self.times -= 1
-                writer.transport.abort()
+            self.strike(writer.transport)
             await write(sending, writer)
 
+        def ended_own(connection: Connection, head: bytes, body: bytes, arrival: Arrival) -> bool:
+            self.strike(connection._transport)
+            return ask(connection, head, body, arrival)
+
         monkeypatch.setattr(Sending, "write", ended)
+        monkeypatch.setattr(Connection, "ask", ended_own)
+
+    def strike(self, transport: asyncio.WriteTransport | None) -> None:
+        if self.times > 0 and transport is not None:
+            self.times -= 1
+            transport.abort()
 
 
 async def gone(upstream: Scripted) -> None:

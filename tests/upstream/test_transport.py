@@ -34,9 +34,12 @@ async def test_a_get_has_no_body(upstream: Scripted, bench: Bench) -> None:
     assert upstream.requests[0].header("content-length") is None
 
 
-async def test_without_a_secret_no_authorization_is_sent(upstream: Scripted) -> None:
+async def test_without_a_secret_no_authorization_is_sent(upstream: Scripted, own_client: bool) -> None:
     transport = Transport(
-        [Upstream(name="up", base_url=upstream.base_url)], {"up": NO_SECRET}, lambda *_: None
+        [Upstream(name="up", base_url=upstream.base_url)],
+        {"up": NO_SECRET},
+        lambda *_: None,
+        own_client=own_client,
     )
     bench = Bench(upstream.base_url)
     bench.transport = transport

@@ -14,6 +14,7 @@ from gateway.settings import Duration, Size
 from gateway.settings import Server as ServerSettings
 from gateway.store.redis import RedisStore
 from gateway.web.call import Handler
+from gateway.web.lane import Enter
 from gateway.web.listen import Listener, bind
 from gateway.web.server import Server
 from tests.store.conftest import connect, home, own, spawn
@@ -29,6 +30,9 @@ _ON_BOTH_LOOPS = {
     "test_connection",
     "test_downstream",
     "test_framing",
+    "test_lane",
+    "test_lanebody",
+    "test_lanedownstream",
     "test_proxy",
     "test_upload",
 }
@@ -71,12 +75,12 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Start a listener: `await serve(handler, body_timeout=0.1)`."""
+    """Start a listener: `await serve(handler, body_timeout=0.1)`; with a lane, where `enter` comes second."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def _serve(handler: Handler, **settings: Any) -> Served:
+        async def _serve(handler: Handler, enter: Enter | None = None, **settings: Any) -> Served:
             refused: list[GatewayError] = []
-            server = Server(handler, _settings(**settings), refused.append, lambda: served.closing)
+            server = Server(handler, _settings(**settings), refused.append, lambda: served.closing, enter)
             listener = Listener(bind("127.0.0.1", 0, "server"), server)
             served = Served(listener, server, refused)
             await listener.start()
@@ -86,10 +90,13 @@ async def serve() -> AsyncIterator[Serve]:
         yield _serve
 
 
+_KINDS: dict[str, Callable[[Any], Any]] = {"max_body": Size, "max_upload": Size, "lane": bool}
+
+
 def _settings(**given: Any) -> ServerSettings:
     settings = ServerSettings()
     for name, value in given.items():
-        setattr(settings, name, Size(value) if name in ("max_body", "max_upload") else Duration(value))
+        setattr(settings, name, _KINDS.get(name, Duration)(value))
     return settings
 
 

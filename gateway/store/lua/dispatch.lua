@@ -4,17 +4,17 @@
 if not expected(KEYS[3], ARGV[1]) then
   return 0
 end
-local phase = redis.call('HGET', KEYS[1], 'phase')
+local phase = call('HGET', KEYS[1], 'phase')
 if phase and not is_open(phase) then
   return 0
 end
 if not phase then
-  local ends = whole(tonumber(ARGV[3]) + tonumber(ARGV[4]))
-  redis.call('HSET', KEYS[1], 'lease', ends, 'claims', cmsgpack.pack({}))
-  redis.call('ZADD', KEYS[2], ends, ARGV[2])
+  local ends = tonumber(ARGV[3]) + tonumber(ARGV[4])
+  call('HSET', KEYS[1], 'lease', ends, 'claims', '')
+  call('ZADD', KEYS[2], ends, ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'phase', 'dispatched')
+call('HSET', KEYS[1], 'phase', 'dispatched')
 if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[1], 'record', ARGV[5])
+  call('HSET', KEYS[1], 'record', ARGV[5])
 end
 return 1

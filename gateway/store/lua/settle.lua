@@ -1,9 +1,14 @@
--- KEYS: the hold, the leases, the epoch, then one counter per claim given.
--- ARGV: the epoch expected, hold id, now, ttl of the tombstone (ms), the record, spent per unit (msgpack), then the
--- meters of the claims that the hold should have, and such claims themselves (msgpack): see conclude.lua.
--- Returns 1 (2: its lease had left a row), 0 where the hold had ended, -1 where it lacks a claim, or STRANGER.
-local spent = cmsgpack.unpack(ARGV[6])
-local function target(claim)
-  return claim.held and (spent[claim.unit] or 0) or claim.amount
+-- KEYS: as enter.lua. ARGV: as enter.lua, for operations that end holds, which are most of what leaves off the
+-- clients' paths. Returns what each answers, or STRANGER.
+if not expected(KEYS[2], ARGV[1]) then
+  return STRANGER
 end
-return conclude('settled', target, cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8]))
+-- First of all a write that a server out of memory denies. After a deletion it would allow all that follows.
+call('SETRANGE', KEYS[2], 0, '')
+local base, tombstone, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local function perform(operation, row, late)
+  return conclude(base, {unpacked(operation)}, tombstone, most, row, late)
+end
+
+return run(base, perform)

@@ -2,7 +2,7 @@
 -- Returns level, held and ahead of each.
 local now = tonumber(ARGV[1])
 local answer = {}
-for position, claim in ipairs(cmsgpack.unpack(ARGV[2])) do
+for position, claim in ipairs(unpacked(ARGV[2])) do
   claim.key = KEYS[position]
   local u, r, t = read(claim, now)
   answer[#answer + 1] = u

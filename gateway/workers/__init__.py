@@ -1,0 +1,1 @@
+"""One gateway in several processes: a supervisor, a nursery that forks, and workers that serve."""
