@@ -14,11 +14,11 @@ from bench.apparatus import Running, start
 from bench.cores import Cores
 from bench.processes import NotReadyError, free_port, pss, role
 from bench.progress import say
-from bench.rest import put_off
+from bench.rest import grown, put_off
 from bench.results import Results
 
 _STARTS = 5
-_ASKED = 40  # questions, each on a connection of its own: every worker gets some, and counts their tokens
+_ASKED = 40  # questions, each on a connection of its own: every worker gets some
 _POLL = 0.002
 
 
@@ -58,6 +58,7 @@ def _weigh(workers: int, upstream: int, cores: Cores, folder: Path) -> list[floa
         for number in range(_ASKED):
             probe.ask(subject.port, f"{number:016d}")
         put_off(running.process)
+        grown(running.process)
         parent, working = _workers(running)
         sizes = [float(pss(worker.pid)) for worker in working]
         told = ", ".join(f"{size / 1e6:.1f} MB" for size in sizes)

@@ -1,12 +1,13 @@
-"""Waiting until a process is at rest: what it put off while it was asked is work for those requests, too."""
+"""Waiting until a process is at rest: what it put off, or had still to load, is its work as well."""
 
 import time
 
-from bench.processes import Process
+from bench.processes import Process, pss
 
 _LOOK = 0.2  # seconds between two looks at it
 _AT_REST = 0.03  # of a core: an idle gateway uses less
 _PATIENCE = 10.0
+_STEADY = 2.0  # seconds; the gateway loads its tokenizer one second after its start
 
 
 def put_off(process: Process) -> float:
@@ -24,3 +25,14 @@ def put_off(process: Process) -> float:
         quiet = quiet + 1 if now - before < _AT_REST * _LOOK else 0
         before = now
     return before - sum(begun.values())
+
+
+def grown(process: Process) -> None:
+    """Wait until it holds all that it holds at rest: what it loads later would be taken for growth."""
+    most, since = 0, time.monotonic()
+    deadline = since + _PATIENCE
+    while time.monotonic() < min(since + _STEADY, deadline):
+        time.sleep(_LOOK)
+        size = sum(pss(member.pid) for member in process.members())
+        if size > most * 1.01:
+            most, since = size, time.monotonic()

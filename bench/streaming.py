@@ -11,6 +11,7 @@ from bench.apparatus import Apparatus, Running
 from bench.cores import Busy, pinned
 from bench.load import Fleet
 from bench.progress import say
+from bench.rest import grown
 from bench.results import Results, StreamRound
 
 _T = TypeVar("_T")
@@ -45,6 +46,7 @@ def weigh(apparatus: Apparatus, results: Results) -> None:
     """Fill `results.memory`. Comes first: a process that was busy before hides growth in memory it kept."""
     for row, running in _rows(apparatus):
         try:
+            grown(running.process)
             held = _run(apparatus, _weigh(apparatus, running))
         except (OSError, psutil.Error) as error:
             apparatus.complain(f"{row}: its memory was not weighed: {error!r}")
