@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -27,7 +27,7 @@ class Channel(Generic[In, Out]):
         self._reader = reader
         self._writer = writer
         self._decode = decoder.decode
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = msgspec.msgpack.Encoder(enc_hook=float).encode  # durations, of an upstream
 
     def send(self, message: Out) -> None:
         """Nothing happens where the other end is gone: `receive` says so."""
@@ -55,9 +55,13 @@ class Channel(Generic[In, Out]):
         return f"<Channel {'closing' if self._writer.is_closing() else 'open'}>"
 
 
+def _decoder(messages: Any) -> "msgspec.msgpack.Decoder[Any]":
+    return msgspec.msgpack.Decoder(messages, dec_hook=lambda kind, number: kind(number))
+
+
 async def supervisors(end: socket.socket) -> Channel[FromWorker, ToWorker]:
-    return Channel(*await asyncio.open_unix_connection(sock=end), msgspec.msgpack.Decoder(FromWorker))
+    return Channel(*await asyncio.open_unix_connection(sock=end), _decoder(FromWorker))
 
 
 async def workers(end: socket.socket) -> Channel[ToWorker, FromWorker]:
-    return Channel(*await asyncio.open_unix_connection(sock=end), msgspec.msgpack.Decoder(ToWorker))
+    return Channel(*await asyncio.open_unix_connection(sock=end), _decoder(ToWorker))

@@ -2,6 +2,7 @@
 
 import socket
 
+from gateway.settings import Upstream
 from gateway.workers.channel import Channel, supervisors, workers
 from gateway.workers.messages import Accepting, Answer, Ask, Drain, FromWorker, Serve, ToWorker
 
@@ -20,6 +21,15 @@ async def test_both_ways_in_order_and_of_any_size() -> None:
     worker.send(Accepting())
     worker.send(large)
     assert [await supervisor.receive(), await supervisor.receive()] == [Accepting(), large]
+    supervisor.close()
+    worker.close()
+
+
+async def test_the_local_model_is_told_of_with_its_time_limits() -> None:
+    supervisor, worker = await pair()
+    order = Serve("unix:///s", Upstream(name="local", base_url="http://127.0.0.1:1/v1"), "key")
+    supervisor.send(order)
+    assert await worker.receive() == order
     supervisor.close()
     worker.close()
 
